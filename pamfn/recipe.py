@@ -1,0 +1,173 @@
+"""Every setting of one training, flat, typed and validated: what a space file may fix or search.
+
+The defaults are the paper's (Sec. III and IV-C, Rhythmic Gymnastics); ``PRESETS["released"]`` holds what the authors'
+implementation does differently. A recipe is plain data: ``pamfn.model.network`` turns it into modules and
+``pamfn.phases`` into optimisers and schedules.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple[Any, ...] = ()) -> Any:
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings of one PAMFN training; the defaults are the paper's.
+
+    Raises:
+        ValueError: If a value breaks its rule; the message lists every fault, each with name, value and rule.
+    """
+
+    # The network (Sec. III)
+    stages: int = _setting(3, "number of stages N", low=2, high=5)
+    width: int = _setting(256, "feature width D", low=4, high=4096)
+    fusion_nets: int = _setting(10, "number of FusionNets K", low=1, high=64)
+    tau_init: float = _setting(10.0, "initial temperature of Eq. 10", low=1e-3, high=1e3)
+    msfd_heads: int = _setting(1, "attention heads of MSFD; must divide width", low=1, high=64)
+    cmfd_heads: int = _setting(1, "attention heads of CMFD; must divide width", low=1, high=64)
+    embedding_dropout: float = _setting(0.3, "dropout after the embedding of a trained branch", low=0.0, high=0.95)
+    branch_head_dropout: float = _setting(0.5, "dropout before a branch's score", low=0.0, high=0.95)
+    feature_dropout: float = _setting(0.5, "dropout on branch features entering the fusion", low=0.0, high=0.95)
+    attention_dropout: float = _setting(0.1, "dropout on attention weights", low=0.0, high=0.95)
+    head_dropout: float = _setting(0.0, "dropout before the fused score", low=0.0, high=0.95)
+    # Where the paper and the released implementation disagree
+    cmfd_sign: str = _setting("negative", "sign of CMFD's scores (Eq. 11)", choices=("negative", "positive"))
+    policy_layers: int = _setting(2, "fully-connected layers of PolicyNet", low=1, high=2)
+    fusion_design: str = _setting(
+        "attention", "FusionNets as K attention networks, or one trunk a modality", choices=("attention", "trunk")
+    )
+    fusion_activation: str = _setting("gelu", "activation of the blocks that refine fused features", choices=("gelu", "relu"))
+    query_layers: int = _setting(1, "linear maps that make a decoder's query", low=1, high=2)
+    head_layers: int = _setting(1, "fully-connected layers of the fused score head", low=1, high=2)
+    head_reduction: int = _setting(1, "width of the head's hidden layer is width / this (head_layers 2)", low=1, high=64)
+    fixed_branches: str = _setting(
+        "fixed", "fixed branches: truly, or with drifting batch-norm statistics and dropout", choices=("fixed", "drifting")
+    )
+    tau_form: str = _setting("exp", "temperature as exp(s), or a plain scalar", choices=("exp", "plain"))
+    evaluation_noise: bool = _setting(False, "Gumbel noise when scoring", choices=(False, True))
+    # Phase 2 (Sec. IV-C); `epochs` is a number, or a map from class to number
+    phases: str = _setting("two", "pretrain the branches first, or train all in one stage", choices=("two", "one"))
+    fine_tuned: tuple[str, ...] = _setting(("audio",), "branches trained further in phase 2")
+    epochs: int | Mapping[str, int] = _setting(400, "epochs of phase 2", low=1, high=100_000)
+    batch_size: int = _setting(32, "videos a batch", low=2, high=4096)
+    optimizer: str = _setting("adamw", "optimiser of phase 2", choices=("adamw", "sgd"))
+    lr: float = _setting(5e-4, "learning rate of phase 2", low=1e-7, high=10.0)
+    head_lr_scale: float = _setting(0.1, "learning rate of the fused score head, relative to lr", low=0.0, high=10.0)
+    weight_decay: float = _setting(1e-4, "weight decay of phase 2", low=0.0, high=1.0)
+    schedule: str = _setting("cosine", "learning-rate schedule of phase 2", choices=("cosine", "constant"))
+    lr_floor: float = _setting(5e-6, "learning rate at the end of a cosine schedule", low=0.0, high=1.0)
+    clip_norm: float | None = _setting(None, "largest gradient norm in phase 2; null: no clipping", low=1e-6, high=1e6)
+    # Phase 1
+    phase1_epochs: int = _setting(250, "epochs of phase 1", low=1, high=100_000)
+    phase1_optimizer: str = _setting("sgd", "optimiser of phase 1", choices=("adamw", "sgd"))
+    phase1_lr: float = _setting(0.01, "learning rate of phase 1", low=1e-7, high=10.0)
+    phase1_momentum: float = _setting(0.9, "momentum of SGD", low=0.0, high=0.999)
+    phase1_weight_decay: float = _setting(1e-4, "weight decay of phase 1", low=0.0, high=1.0)
+    phase1_schedule: str = _setting("cosine", "learning-rate schedule of phase 1", choices=("cosine", "constant"))
+    phase1_lr_floor: float = _setting(5e-6, "learning rate at the end of phase 1's cosine schedule", low=0.0, high=1.0)
+    phase1_clip_norm: float | None = _setting(None, "largest gradient norm in phase 1; null: none", low=1e-6, high=1e6)
+    # Data as the training sees it
+    clip: int = _setting(70, "consecutive segments of a training clip (70 RG, 130 Fis-V)", low=1, high=100_000)
+    padding: str = _setting("zero", "short clips: zeros that count as segments, or masked", choices=("zero", "mask"))
+    standardise: bool = _setting(False, "standardise features with the training fold's statistics", choices=(False, True))
+    target: str = _setting("scaled", "learn score / C, or the training fold's quantile", choices=("scaled", "quantile"))
+
+    def __post_init__(self) -> None:
+        faults = [fault for name in settings() for fault in check(name, getattr(self, name))]
+        for name in ("msfd_heads", "cmfd_heads"):
+            heads = getattr(self, name)
+            if not faults and self.width % heads:
+                faults.append(f"{name}: {heads} does not divide width {self.width}")
+        if not faults and self.head_layers == 2 and self.width % self.head_reduction:
+            faults.append(f"head_reduction: {self.head_reduction} does not divide width {self.width}")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+    def epochs_of(self, task: str) -> int:
+        """Returns the phase-2 budget of one class, in epochs."""
+        if isinstance(self.epochs, Mapping):
+            if task not in self.epochs:
+                raise ValueError(f"epochs: no entry for {task!r}; the map has {sorted(self.epochs)}")
+            return int(self.epochs[task])
+        return int(self.epochs)
+
+
+def settings() -> dict[str, dataclasses.Field[Any]]:
+    """Returns every setting by name, in the order of their definition."""
+    return {f.name: f for f in dataclasses.fields(Recipe)}
+
+
+def check(name: str, value: Any) -> list[str]:
+    """Returns the faults of one value, each as ``name: value breaks this rule``; an empty list if it is good."""
+    known = settings()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        return [f"{name}: no such setting" + (f"; did you mean {near[0]!r}?" if near else "")]
+    if name == "epochs" and isinstance(value, Mapping):
+        if not value:
+            return ["epochs: the map is empty; name each class's epochs"]
+        return [f"epochs.{task}: {fault.split(': ', 1)[1]}" for task, n in value.items() for fault in check("epochs", n)]
+    if name == "fine_tuned":
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return []
+        return [f"fine_tuned: {value!r} is not a list of modality names"]
+    return _check_scalar(known[name], value)
+
+
+def _check_scalar(setting: dataclasses.Field[Any], value: Any) -> list[str]:
+    name, kind, rule = setting.name, str(setting.type), setting.metadata
+    if value is None and "None" in kind:
+        return []
+    if rule["choices"]:
+        same = [c for c in rule["choices"] if c == value and isinstance(value, bool) == isinstance(c, bool)]
+        near = difflib.get_close_matches(str(value), [str(c) for c in rule["choices"]], n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return [] if same else [f"{name}: {value!r} is not one of {', '.join(map(str, rule['choices']))}{hint}"]
+    if kind.startswith("int") and (isinstance(value, bool) or not isinstance(value, int)):
+        return [f"{name}: {value!r} is not a whole number"]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return [f"{name}: {value!r} is not a number"]
+    if not rule["low"] <= value <= rule["high"]:  # false for NaN as well
+        return [f"{name}: {value!r} is outside {rule['low']} to {rule['high']}"]
+    return []
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "released": {
+        "cmfd_sign": "positive",
+        "policy_layers": 1,
+        "fusion_design": "trunk",
+        "fusion_activation": "relu",
+        "query_layers": 2,
+        "head_layers": 2,
+        "fixed_branches": "drifting",
+        "tau_form": "plain",
+        "evaluation_noise": True,
+        "weight_decay": 0.01,
+        "clip_norm": 2.0,
+        "phase1_clip_norm": 2.0,
+    },
+}
+
+
+def recipe(preset: str = "paper", /, **changes: Any) -> Recipe:
+    """Returns a preset with changes.
+
+    Raises:
+        ValueError: If the preset is unknown, or a change names no setting or breaks its rule.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}")
+    faults = [fault for name in changes if name not in settings() for fault in check(name, None)]
+    if faults:
+        raise ValueError("; ".join(faults))
+    return Recipe(**{**PRESETS[preset], **changes})

@@ -1,0 +1,28 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Returns a lookup of real data kept beside the repository; absent data skips, or fails where it is required."""
+    root = Path(os.environ.get("PAMFN_SHARED", REPOSITORY.parent / "shared"))
+
+    def find(name: str) -> Path:
+        path = root / "data" / name
+        if not path.exists():
+            reason = f"shared data {name!r} is not beside the repository (set PAMFN_SHARED to its folder)"
+            if os.environ.get("PAMFN_REQUIRE_SHARED") == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return path
+
+    return find
