@@ -1,0 +1,95 @@
+"""The bank: all features of a study as tensors on one device, from which batches of clips are gathered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pamfn.data.features import FeatureSet
+
+ABSENT = -1
+
+
+class Bank:
+    """Features of V videos on one device, with one row of zeros that stands for every segment that is not there.
+
+    Args:
+        rows_SD: By modality, the segments of all videos, then one row of zeros: shape (S + 1, D).
+        offsets_V: First row of each video.
+        lengths_V: Segments of each video.
+
+    Attributes:
+        widths: Feature width D of each modality.
+        lengths_V: Segments of each video, on the bank's device.
+    """
+
+    def __init__(self, rows_SD: dict[str, Tensor], offsets_V: Tensor, lengths_V: Tensor) -> None:
+        self.widths = {name: rows.shape[1] for name, rows in rows_SD.items()}
+        self.lengths_V = lengths_V
+        self._rows_SD = rows_SD
+        self._offsets_V = offsets_V
+        self._zeros = next(iter(rows_SD.values())).shape[0] - 1
+
+    @classmethod
+    def of(cls, features: FeatureSet, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Bank:
+        """Returns a bank of all videos of a reading.
+
+        Raises:
+            ValueError: If there are no videos or no features.
+        """
+        if not len(features) or not features.features:
+            raise ValueError(f"a bank needs videos and features; given {len(features)} and {list(features.features)}")
+        rows = {name: _with_zero_row(values, device, dtype) for name, values in features.features.items()}
+        return cls(rows, torch.as_tensor(features.offsets).to(device), torch.as_tensor(features.lengths).to(device))
+
+    def __len__(self) -> int:
+        return len(self.lengths_V)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are."""
+        return self.lengths_V.device
+
+    def clips(self, videos_RB: Tensor, starts_RB: Tensor, length: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Gathers clips of ``length`` segments; what lies beyond a video's end is exactly zero.
+
+        Args:
+            videos_RB: Index of each video; -1 is an absent one, all zeros.
+            starts_RB: First segment of each clip; the same for all modalities.
+            length: Segments T of a clip.
+
+        Returns:
+            Features (R, B, T, D) by modality, and the number of real segments of each clip (R, B).
+        """
+        videos_RB, starts_RB = videos_RB.to(self.device), starts_RB.to(self.device)
+        known_RB = videos_RB.clamp(min=0)
+        left_RB = (self.lengths_V[known_RB] - starts_RB).clamp(min=0, max=length)
+        segments_RB = torch.where(videos_RB == ABSENT, 0, left_RB)
+        steps_T = torch.arange(length, device=self.device)
+        rows_RBT = (self._offsets_V[known_RB] + starts_RB)[..., None] + steps_T
+        rows_RBT = torch.where(steps_T < segments_RB[..., None], rows_RBT, self._zeros)
+        flat = rows_RBT.reshape(-1)
+        x_RBTD = {n: rows.index_select(0, flat).view(*rows_RBT.shape, -1) for n, rows in self._rows_SD.items()}
+        return x_RBTD, segments_RB
+
+    def whole(self, videos_RB: Tensor, at_least: int = 1) -> tuple[dict[str, Tensor], Tensor]:
+        """Gathers whole videos, zero-padded to the longest of them, and to ``at_least`` segments.
+
+        Returns:
+            As ``clips``, with T = max(longest video asked for, at_least).
+        """
+        videos_RB = videos_RB.to(self.device)
+        lengths_RB = torch.where(videos_RB == ABSENT, 0, self.lengths_V[videos_RB.clamp(min=0)])
+        longest = int(lengths_RB.max()) if lengths_RB.numel() else 0
+        return self.clips(videos_RB, torch.zeros_like(videos_RB), max(longest, at_least))
+
+
+def _with_zero_row(values_SD: NDArray[Any], device: torch.device | str, dtype: torch.dtype) -> Tensor:
+    rows_SD = torch.empty((len(values_SD) + 1, values_SD.shape[1]), device=device, dtype=dtype)
+    rows_SD[:-1].copy_(torch.from_numpy(np.ascontiguousarray(values_SD)))
+    rows_SD[-1].zero_()
+    return rows_SD

@@ -1,0 +1,90 @@
+"""What a set of shards holds: modalities, scores, extractors, and the digest of its content."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+VERSION = 1
+METADATA_KEY = b"pamfn"
+RESERVED = frozenset({"video_id", "action", "split", "group", "scores", "segments", "segment_labels"})
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Describes one data set, whatever number of shards it is kept in.
+
+    Args:
+        version: Format version of the shards.
+        modalities: Name of each modality and its feature width D.
+        scores: Name of each score and its largest value C, by which training divides it.
+        seconds_per_segment: Length of one segment, if known.
+        extractors: Name of the network that extracted a modality, where known.
+        digest: SHA-256 of the content, the same however it is cut into shards; empty until it is computed.
+
+    Raises:
+        ValueError: If a value breaks its rule; the message lists every fault.
+    """
+
+    version: int = VERSION
+    modalities: dict[str, int] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    seconds_per_segment: float | None = None
+    extractors: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        if faults := _faults(self):
+            raise ValueError("; ".join(faults))
+
+
+def to_metadata(schema: Schema, *, shard: int, shards: int) -> dict[bytes, bytes]:
+    """Returns the Parquet metadata of one shard: the schema, and which of how many shards it is."""
+    return {METADATA_KEY: json.dumps({**asdict(schema), "shard": shard, "shards": shards}).encode()}
+
+
+def from_metadata(metadata: Mapping[bytes, bytes] | None) -> tuple[Schema, int, int]:
+    """Returns the schema in a shard's metadata, the shard's index, and how many shards there are.
+
+    Raises:
+        ValueError: If the file is not a shard of this format; the message says which rule it breaks.
+    """
+    if not metadata or METADATA_KEY not in metadata:
+        raise ValueError("not a shard: its metadata has no 'pamfn' entry; make shards with python -m pamfn.ingest")
+    try:
+        values = json.loads(metadata[METADATA_KEY])
+        shard, shards = int(values.pop("shard")), int(values.pop("shards"))
+        return Schema(**values), shard, shards
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not a shard: its 'pamfn' metadata cannot be read ({error})") from error
+
+
+def _faults(schema: Schema) -> list[str]:
+    faults = []
+    if schema.version != VERSION:
+        faults.append(f"version: {schema.version!r}; this program reads version {VERSION}")
+    for kind, entries in (("modalities", schema.modalities), ("scores", schema.scores)):
+        if not entries:
+            faults.append(f"{kind}: there are none; a data set needs at least one")
+    for name, width in schema.modalities.items():
+        if not _NAME.fullmatch(name) or name in RESERVED:
+            faults.append(f"modality {name!r}: a name is letters, digits, '_' and '-', and none of {sorted(RESERVED)}")
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            faults.append(f"modality {name!r}: width {width!r} is not a whole number of at least 1")
+    faults += [
+        f"score {n!r}: its largest value {v!r} is not positive" for n, v in schema.scores.items() if not _positive(v)
+    ]
+    seconds = schema.seconds_per_segment
+    if seconds is not None and not _positive(seconds):
+        faults.append(f"seconds_per_segment: {seconds!r} is not positive")
+    if unknown := set(schema.extractors) - set(schema.modalities):
+        faults.append(f"extractors: {sorted(unknown)} are not modalities; there are {list(schema.modalities)}")
+    return faults
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
