@@ -1,0 +1,1 @@
+"""PAMFN, Section III of the paper, one file a part; everything over the replica axis."""

@@ -1,0 +1,188 @@
+"""Adaptive Fusion Module (Sec. III-D): K ranked FusionNets and the PolicyNet that decides how many are enabled."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pamfn.model.blocks import ACTIVATIONS, ResidualBlock
+from pamfn.replicas.axis import FusionAxis
+from pamfn.replicas.layers import Linear, batched_linear
+from pamfn.replicas.noise import Noise
+from pamfn.replicas.norm import BatchNorm
+from pamfn.replicas.segments import Segments
+
+DISABLED = -1e9  # the "negative infinite number" of Eq. 11, finite so that a gradient times it is no NaN
+
+
+class AttentionWeights(nn.Module):
+    """FusionNet weights as the paper has them: K unshared attention networks over three shared projections.
+
+    Each modality goes through one nonlinear projection that all FusionNets share; each FusionNet reads the three with
+    two fully-connected layers and a softmax over modalities. The paper leaves the projection's form (here linear, batch
+    norm, activation) and the hidden width (here D / 4) open.
+
+    Args:
+        rows: Replicas R.
+        axis: The FusionNet axis.
+        width: Features D.
+        modalities: M.
+        activation: Activation of the projections.
+    """
+
+    def __init__(self, rows: int, axis: FusionAxis, width: int, modalities: int, *, activation: str) -> None:
+        super().__init__()
+        self.fusion_axis, self.activation, self.modalities = axis, activation, modalities
+        self.hidden_width = max(width // 4, 4)
+        self.projections = nn.ModuleList(Linear(rows, width, width) for _ in range(modalities))
+        self.norms = nn.ModuleList(BatchNorm(rows, width) for _ in range(modalities))
+        self.hidden = Linear(axis.total, modalities * width, self.hidden_width, axis=axis)
+        self.weights = Linear(axis.total, self.hidden_width, modalities, axis=axis)
+
+    def forward(self, modal: list[Tensor], segments: Segments) -> Tensor:
+        """Maps M features (R, B, T, D) to weights (F, B, T, M) that sum to 1 over M."""
+        act = ACTIVATIONS[self.activation]
+        read = [
+            act(norm(project(x), segments)) for project, norm, x in zip(self.projections, self.norms, modal, strict=True)
+        ]
+        axis = self.fusion_axis
+        # All FusionNets of a replica read the same input: one product with their weights side by side.
+        weight_ROI = axis.by_replica(self.hidden.weight).flatten(1, 2)
+        hidden = batched_linear(torch.cat(read, dim=-1), weight_ROI, axis.by_replica(self.hidden.bias).flatten(1, 2))
+        hidden_FBTH = axis.by_net(hidden.unflatten(-1, (axis.most, -1)).movedim(-2, 1))
+        return torch.softmax(self.weights(functional.relu(hidden_FBTH)), dim=-1)
+
+
+class TrunkWeights(nn.Module):
+    """FusionNet weights as the release has them: a trunk a modality that ends in K channels, softmax over modalities.
+
+    Args:
+        rows: Replicas R.
+        axis: The FusionNet axis.
+        width: Features D.
+        modalities: M.
+    """
+
+    def __init__(self, rows: int, axis: FusionAxis, width: int, modalities: int) -> None:
+        super().__init__()
+        self.fusion_axis = axis
+        self.trunks = nn.ModuleList(Linear(rows, width, width) for _ in range(modalities))
+        self.norms = nn.ModuleList(BatchNorm(rows, width) for _ in range(modalities))
+        self.channels = nn.ModuleList(Linear(axis.total, width, 1, axis=axis) for _ in range(modalities))
+
+    def forward(self, modal: list[Tensor], segments: Segments) -> Tensor:
+        """Maps M features (R, B, T, D) to weights (F, B, T, M) that sum to 1 over M."""
+        axis, logits = self.fusion_axis, []
+        for trunk, norm, channel, x in zip(self.trunks, self.norms, self.channels, modal, strict=True):
+            weight_RKD = axis.by_replica(channel.weight).flatten(1, 2)
+            hidden = functional.relu(norm(trunk(x), segments))
+            logits.append(batched_linear(hidden, weight_RKD, axis.by_replica(channel.bias).flatten(1, 2)))
+        return axis.by_net(torch.softmax(torch.stack(logits, dim=-1), dim=-1).movedim(3, 1))
+
+
+class PolicyNet(nn.Module):
+    """Fully-connected layers from the modalities' features, side by side, to the logits of K decisions (Eq. 7, 8).
+
+    Args:
+        rows: Replicas R.
+        axis: The FusionNet axis.
+        width: Features D; the hidden layer of the paper's two has D as well (the paper leaves it open).
+        modalities: M.
+        layers: 2 in the paper, 1 in the release.
+    """
+
+    def __init__(self, rows: int, axis: FusionAxis, width: int, modalities: int, *, layers: int) -> None:
+        super().__init__()
+        self.fusion_axis = axis
+        self.hidden = Linear(rows, modalities * width, width) if layers == 2 else None
+        self.logits = Linear(axis.total, width if layers == 2 else modalities * width, 1, axis=axis)
+
+    def forward(self, modal: list[Tensor]) -> Tensor:
+        """Maps M features (R, B, T, D) to logits (R, B, T, K); those beyond a replica's own K mean nothing."""
+        x = torch.cat(modal, dim=-1)
+        if self.hidden is not None:
+            x = functional.relu(self.hidden(x))
+        axis = self.fusion_axis
+        weight_RKD = axis.by_replica(self.logits.weight).flatten(1, 2)
+        return batched_linear(x, weight_RKD, axis.by_replica(self.logits.bias).flatten(1, 2))
+
+
+def decide(
+    logits_RBTK: Tensor, enabled_RK: Tensor, tau_R: Tensor, gumbel_RBTK: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Returns the decision and its straight-through mask (Eq. 9, 10 and 12).
+
+    Eq. 9 decides by log P + G without the temperature; Eq. 10's soft decision divides by it, and Eq. 12 lends its
+    gradient to the mask. Without noise the decision is the arg max.
+
+    Args:
+        logits_RBTK: PolicyNet's logits at the stage's time steps.
+        enabled_RK: Which FusionNets a replica has.
+        tau_R: Temperature of each replica.
+        gumbel_RBTK: Samples of Gumbel(0, 1), or None in evaluation.
+
+    Returns:
+        The decision c from 1 to K, (R, B, T), and the mask (R, B, T, K): 0 for ranks up to c, hugely negative beyond.
+    """
+    logits_RBTK = torch.where(enabled_RK[:, None, None], logits_RBTK, DISABLED)
+    noisy = torch.log_softmax(logits_RBTK, dim=-1)
+    if gumbel_RBTK is not None:
+        noisy = noisy + gumbel_RBTK
+    noisy = torch.where(enabled_RK[:, None, None], noisy, DISABLED)
+    soft = torch.softmax(noisy / tau_R[:, None, None, None], dim=-1)
+    decision_RBT = noisy.argmax(dim=-1)
+    rank_K = torch.arange(noisy.shape[-1], device=noisy.device)
+    hard = torch.where(rank_K <= decision_RBT[..., None], 0.0, DISABLED).to(noisy.dtype)
+    return decision_RBT + 1, hard + (soft - soft.detach())
+
+
+class AdaptiveFusion(nn.Module):
+    """K fused views of the previous stage's features, and the decision which of them the step uses.
+
+    Args:
+        rows: Replicas R.
+        axis: The FusionNet axis.
+        width: Features D.
+        modalities: M.
+        design: ``attention`` (the paper) or ``trunk`` (the release).
+        policy_layers: Layers of PolicyNet.
+        activation: Activation of the blocks that refine fused features.
+        site: Name of its noise.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        axis: FusionAxis,
+        width: int,
+        modalities: int,
+        *,
+        design: str,
+        policy_layers: int,
+        activation: str,
+        site: str,
+    ) -> None:
+        super().__init__()
+        self.fusion_axis, self.site = axis, site
+        if design == "attention":
+            self.mix: nn.Module = AttentionWeights(rows, axis, width, modalities, activation=activation)
+        else:
+            self.mix = TrunkWeights(rows, axis, width, modalities)
+        self.refine = ResidualBlock(axis.total, width, activation=activation, axis=axis)
+        self.policy = PolicyNet(rows, axis, width, modalities, layers=policy_layers)
+
+    def fused(self, modal: list[Tensor], segments: Segments) -> Tensor:
+        """Returns each FusionNet's refined features before the pool, (F, B, T, D) (Eq. 5, and Eq. 6 without pool)."""
+        axis = self.fusion_axis
+        weights_RKBTM = axis.by_replica(self.mix(modal, segments))
+        summed = modal[0][:, None] * weights_RKBTM[..., 0, None]
+        for m, x_RBTD in enumerate(modal[1:], start=1):
+            summed = torch.addcmul(summed, x_RBTD[:, None], weights_RKBTM[..., m, None])
+        refined: Tensor = self.refine(axis.by_net(summed), segments)
+        return refined
+
+    def decision(self, logits_RBTK: Tensor, tau_R: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor]:
+        """Returns the decision (R, B, T) and the mask (R, B, T, K) from logits at the stage's time steps."""
+        gumbel = None if noise is None else noise.gumbel(logits_RBTK, self.site)
+        return decide(logits_RBTK, self.fusion_axis.enabled_RK, tau_R, gumbel)

@@ -1,0 +1,81 @@
+"""The convolution block that branches and FusionNets share, and the embedding of a feature stream."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pamfn.replicas.axis import FusionAxis
+from pamfn.replicas.layers import Conv3, Linear
+from pamfn.replicas.noise import Noise
+from pamfn.replicas.norm import BatchNorm
+from pamfn.replicas.segments import Segments
+
+ACTIVATIONS = {"gelu": functional.gelu, "relu": functional.relu}
+
+
+class ResidualBlock(nn.Module):
+    """x + two of (kernel-3 convolution, batch norm, activation): ResNet's block in 1-D (Sec. III-B).
+
+    The paper leaves the activation open; the release uses GELU in the branches, nothing after the sum.
+
+    Args:
+        rows: Replicas, or FusionNets of all replicas where ``axis`` is given.
+        width: Features D.
+        activation: ``gelu`` or ``relu``.
+        axis: The FusionNet axis, if the rows are FusionNets.
+    """
+
+    def __init__(self, rows: int, width: int, *, activation: str = "gelu", axis: FusionAxis | None = None) -> None:
+        super().__init__()
+        self.activation = activation
+        self.conv1 = Conv3(rows, width, width, axis=axis)
+        self.norm1 = BatchNorm(rows, width, axis=axis)
+        self.conv2 = Conv3(rows, width, width, axis=axis)
+        self.norm2 = BatchNorm(rows, width, axis=axis)
+        self.axis = axis
+
+    def forward(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
+        """Maps (rows, B, T, D) to the same shape; what is beyond a video's end is not seen."""
+        act = ACTIVATIONS[self.activation]
+        hidden = act(self.norm1(self.conv1(self._zeroed(x_RBTD, segments)), segments))
+        return x_RBTD + act(self.norm2(self.conv2(self._zeroed(hidden, segments)), segments))
+
+    def _zeroed(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
+        mask = segments.mask_RBT(x_RBTD.dtype) if segments.ragged else None
+        if mask is None:
+            return x_RBTD
+        return x_RBTD * (mask if self.axis is None else self.axis.spread(mask))[..., None]
+
+
+class Embedding(nn.Module):
+    """Projects a stream's features to width D (Sec. III-A): two of (linear, batch norm, ReLU), then dropout.
+
+    The paper names an embedding layer only; its form is the release's.
+
+    Args:
+        rows: Replicas.
+        inputs: Width of the stream's features.
+        width: Features D; the hidden layer has 2 D.
+        dropout: Dropout after it.
+        site: Name of its noise.
+    """
+
+    def __init__(self, rows: int, inputs: int, width: int, *, dropout: float, site: str) -> None:
+        super().__init__()
+        self.dropout, self.site = dropout, site
+        self.linear1 = Linear(rows, inputs, 2 * width)
+        self.norm1 = BatchNorm(rows, 2 * width)
+        self.linear2 = Linear(rows, 2 * width, width)
+        self.norm2 = BatchNorm(rows, width)
+
+    def forward(self, x_RBTI: Tensor, segments: Segments, noise: Noise | None) -> Tensor:
+        """Maps (R, B, T, inputs) to (R, B, T, D)."""
+        hidden = functional.relu(self.norm1(self.linear1(x_RBTI), segments))
+        x_RBTD = functional.relu(self.norm2(self.linear2(hidden), segments))
+        return dropped(x_RBTD, self.dropout, noise if self.training else None, self.site)
+
+
+def dropped(x_R: Tensor, probability: float, noise: Noise | None, site: str) -> Tensor:
+    """Returns dropout of (R, ...), or the input where there is no noise."""
+    return x_R if noise is None or probability == 0 else noise.dropout(x_R, probability, site)

@@ -1,0 +1,34 @@
+"""What a network says of a batch of videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from pamfn.replicas.noise import Noise
+from pamfn.replicas.segments import Segments
+
+
+@dataclass(frozen=True)
+class Output:
+    """Scores of a batch, and how they came about.
+
+    Attributes:
+        score_RB: Scores in (0, 1), shape (R, B).
+        decisions: PolicyNet's decision of each stage, 1 to K, shape (R, B, T of the stage); empty for a branch.
+        attention: MSFD's weights of each stage, shape (R, heads, M, B, T of the stage); sum to 1 over M (Fig. 7).
+    """
+
+    score_RB: Tensor
+    decisions: list[Tensor] = field(default_factory=list)
+    attention: list[Tensor] = field(default_factory=list)
+
+
+class ScoringNetwork(Protocol):
+    """Any stacked network that scores videos."""
+
+    def __call__(self, x: dict[str, Tensor], segments: Segments, noise: Noise | None) -> Output:
+        """Scores a batch; ``x`` maps each modality to its features (R, B, T, inputs)."""
+        ...

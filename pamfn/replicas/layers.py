@@ -1,0 +1,74 @@
+"""Linear maps and kernel-3 convolutions over a leading axis of networks, each one batched matrix product."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pamfn.replicas.axis import FusionAxis
+
+
+class Linear(nn.Module):
+    """y = W x + b for every network: one product of (rows, n, inputs) with (rows, inputs, outputs).
+
+    Args:
+        rows: Replicas, or FusionNets of all replicas where ``axis`` is given.
+        inputs: Features in.
+        outputs: Features out.
+        axis: The FusionNet axis, if the rows are FusionNets.
+    """
+
+    def __init__(self, rows: int, inputs: int, outputs: int, *, axis: FusionAxis | None = None) -> None:
+        super().__init__()
+        self.axis = axis
+        self.fan_in = inputs
+        self.weight = nn.Parameter(torch.empty(rows, outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(rows, outputs))
+
+    def forward(self, x_RD: Tensor) -> Tensor:
+        """Maps (rows, ..., inputs) to (rows, ..., outputs)."""
+        return batched_linear(x_RD, self.weight, self.bias)
+
+
+def batched_linear(x_RD: Tensor, weight_ROI: Tensor, bias_RO: Tensor) -> Tensor:
+    """Returns W x + b for every row: (rows, ..., in) to (rows, ..., out)."""
+    shape = x_RD.shape
+    y = torch.baddbmm(bias_RO[:, None], x_RD.reshape(shape[0], -1, shape[-1]), weight_ROI.transpose(1, 2))
+    return y.view(*shape[:-1], -1)
+
+
+class Conv3(nn.Module):
+    """A convolution of kernel 3 over time with zero borders: one product over the unfolded input.
+
+    The weight is (rows, outputs, 3, inputs); a replica cut out has the usual (outputs, inputs, 3).
+
+    Args:
+        rows: Replicas, or FusionNets of all replicas where ``axis`` is given.
+        inputs: Features in.
+        outputs: Features out.
+        axis: The FusionNet axis, if the rows are FusionNets.
+    """
+
+    def __init__(self, rows: int, inputs: int, outputs: int, *, axis: FusionAxis | None = None) -> None:
+        super().__init__()
+        self.axis = axis
+        self.fan_in = 3 * inputs
+        self.weight = nn.Parameter(torch.empty(rows, outputs, 3, inputs))
+        self.bias = nn.Parameter(torch.empty(rows, outputs))
+
+    def forward(self, x_RBTD: Tensor) -> Tensor:
+        """Maps (rows, B, T, inputs) to (rows, B, T, outputs)."""
+        if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
+            return batched_linear(x_RBTD, self.weight[:, :, 1], self.bias)
+        return batched_linear(unfold3(x_RBTD), self.weight.flatten(2), self.bias)
+
+    def of_zeros(self, steps: int, videos: int) -> Tensor:
+        """Returns what an input of zeros gives, (rows, B, T, outputs), without the product."""
+        return self.bias[:, None, None].expand(-1, videos, steps, -1)
+
+
+def unfold3(x_RBTD: Tensor) -> Tensor:
+    """Returns each step beside its two neighbours, (R, B, T, D) to (R, B, T, 3 D), with zero borders."""
+    padded = functional.pad(x_RBTD, (0, 0, 1, 1))
+    return torch.cat([padded[:, :, :-2], x_RBTD, padded[:, :, 2:]], dim=-1)
