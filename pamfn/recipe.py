@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple[Any, ...] = ()) -> Any:
+def _setting(
+    default: Any, doc: str, *, low: float | None = None, high: float | None = None, choices: tuple[Any, ...] = ()
+) -> Any:
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
 
 
@@ -44,12 +46,18 @@ class Recipe:
     fusion_design: str = _setting(
         "attention", "FusionNets as K attention networks, or one trunk a modality", choices=("attention", "trunk")
     )
-    fusion_activation: str = _setting("gelu", "activation of the blocks that refine fused features", choices=("gelu", "relu"))
+    fusion_activation: str = _setting(
+        "gelu", "activation of the blocks that refine fused features", choices=("gelu", "relu")
+    )
     query_layers: int = _setting(1, "linear maps that make a decoder's query", low=1, high=2)
     head_layers: int = _setting(1, "fully-connected layers of the fused score head", low=1, high=2)
-    head_reduction: int = _setting(1, "width of the head's hidden layer is width / this (head_layers 2)", low=1, high=64)
+    head_reduction: int = _setting(
+        1, "width of the head's hidden layer is width / this (head_layers 2)", low=1, high=64
+    )
     fixed_branches: str = _setting(
-        "fixed", "fixed branches: truly, or with drifting batch-norm statistics and dropout", choices=("fixed", "drifting")
+        "fixed",
+        "fixed branches: truly, or with drifting batch-norm statistics and dropout",
+        choices=("fixed", "drifting"),
     )
     tau_form: str = _setting("exp", "temperature as exp(s), or a plain scalar", choices=("exp", "plain"))
     evaluation_noise: bool = _setting(False, "Gumbel noise when scoring", choices=(False, True))
@@ -77,7 +85,9 @@ class Recipe:
     # Data as the training sees it
     clip: int = _setting(70, "consecutive segments of a training clip (70 RG, 130 Fis-V)", low=1, high=100_000)
     padding: str = _setting("zero", "short clips: zeros that count as segments, or masked", choices=("zero", "mask"))
-    standardise: bool = _setting(False, "standardise features with the training fold's statistics", choices=(False, True))
+    standardise: bool = _setting(
+        False, "standardise features with the training fold's statistics", choices=(False, True)
+    )
     target: str = _setting("scaled", "learn score / C, or the training fold's quantile", choices=("scaled", "quantile"))
 
     def __post_init__(self) -> None:
@@ -105,6 +115,26 @@ def settings() -> dict[str, dataclasses.Field[Any]]:
     return {f.name: f for f in dataclasses.fields(Recipe)}
 
 
+BRANCH_SETTINGS: tuple[str, ...] = (
+    "stages",
+    "width",
+    "embedding_dropout",
+    "branch_head_dropout",
+    "batch_size",
+    "clip",
+    "padding",
+    "standardise",
+    "target",
+    *(name for name in Recipe.__dataclass_fields__ if name.startswith("phase1_")),
+)
+"""The settings that phase 1 depends on: trials that agree in them share their pretrained branches."""
+
+
+def is_whole(name: str) -> bool:
+    """Returns whether a setting is a whole number (``epochs`` counts as one)."""
+    return str(settings()[name].type).startswith("int")
+
+
 def check(name: str, value: Any) -> list[str]:
     """Returns the faults of one value, each as ``name: value breaks this rule``; an empty list if it is good."""
     known = settings()
@@ -114,11 +144,13 @@ def check(name: str, value: Any) -> list[str]:
     if name == "epochs" and isinstance(value, Mapping):
         if not value:
             return ["epochs: the map is empty; name each class's epochs"]
-        return [f"epochs.{task}: {fault.split(': ', 1)[1]}" for task, n in value.items() for fault in check("epochs", n)]
+        return [
+            f"epochs.{task}: {fault.split(': ', 1)[1]}" for task, n in value.items() for fault in check("epochs", n)
+        ]
     if name == "fine_tuned":
-        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-            return []
-        return [f"fine_tuned: {value!r} is not a list of modality names"]
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+            return [f"fine_tuned: {value!r} is not a list of modality names"]
+        return [f"fine_tuned: {value!r} names a modality twice"] if len(set(value)) < len(value) else []
     return _check_scalar(known[name], value)
 
 

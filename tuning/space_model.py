@@ -1,0 +1,88 @@
+"""The whole of a space file as one typed, frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+
+from pamfn.recipe import PRESETS, Recipe, recipe, settings
+from tuning import yaml_lines
+from tuning.domains import Domain, frozen_value
+from tuning.sections import Budget, Data, Evaluation, Final, Index, Resources, Scheduler, Searcher, Tracking
+
+
+def _first(value: Any) -> Any:
+    if value != "paper" and not isinstance(value, Mapping):
+        raise ValueError("must be paper, or a mapping from searched settings to the first trial's values")
+    return frozen_value(value)
+
+
+class Space(BaseModel):
+    """One study as its space file describes it.
+
+    ``search`` and ``fixed`` hold settings of ``pamfn.recipe.Recipe``; what neither names has the preset's value.
+    ``load_space`` is how one is made: it checks the rules between the sections as well.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    model: Literal["pamfn"] = "pamfn"
+    preset: Literal["paper", "released"] = "paper"
+    data: Data = Data()
+    search: dict[str, Annotated[Domain, Field(discriminator="type")]] = {}
+    fixed: Annotated[dict[str, Any], BeforeValidator(frozen_value)] = {}
+    first: Annotated[Literal["paper"] | dict[str, Any], BeforeValidator(_first)] = "paper"
+    evaluation: Evaluation = Evaluation()
+    scheduler: Scheduler = Scheduler()
+    searcher: Searcher = Searcher()
+    budget: Budget = Budget()
+    resources: Resources = Resources()
+    tracking: Tracking = Tracking()
+    final: Final = Final()
+    seed: Index = 0
+    _source: str = PrivateAttr("")
+
+    @property
+    def source(self) -> str:
+        """The path of the file this was read from; empty if it was not."""
+        return self._source
+
+    def preset_value(self, name: str) -> Any:
+        """Returns a setting's value in the preset."""
+        return PRESETS[self.preset].get(name, settings()[name].default)
+
+    def value(self, name: str) -> Any:
+        """Returns the value of a setting that is not searched: as fixed, or else the preset's."""
+        return self.fixed.get(name, self.preset_value(name))
+
+    def first_point(self) -> dict[str, Any]:
+        """Returns the first trial's values of the searched settings: the preset's, changed as ``first`` says."""
+        changes = {} if self.first == "paper" else self.first
+        return {name: changes.get(name, self.preset_value(name)) for name in self.search}
+
+    def recipe(self, config: Mapping[str, Any]) -> Recipe:
+        """Returns every setting of a trial: the preset, the fixed values, and the trial's own.
+
+        Args:
+            config: A value for each searched setting.
+
+        Raises:
+            ValueError: If a value breaks its rule, or ``config`` lacks a searched setting.
+        """
+        if absent := sorted(set(self.search) - set(config)):
+            raise ValueError(f"config: no value for {', '.join(absent)}")
+        return recipe(self.preset, **{**self.fixed, **frozen_value(dict(config))})
+
+    def settled(self, config: Mapping[str, Any]) -> Space:
+        """Returns this space with a trial's values fixed and nothing left to search: one trial, launchable."""
+        fixed = {**self.fixed, **frozen_value(dict(config))}
+        budget = self.budget.model_copy(update={"trials": 1})
+        changes = {"search": {}, "fixed": fixed, "first": "paper", "budget": budget}
+        return self.model_copy(update=changes)
+
+    def to_yaml(self) -> str:
+        """Returns this space as the text of a space file; ``load_space`` reads back an equal space."""
+        return yaml_lines.dump(self.model_dump(mode="json"))

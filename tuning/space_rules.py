@@ -1,0 +1,217 @@
+"""The rules that no section of a space file can check alone: settings against the recipe, and one against another.
+
+Every rule is a generator over a typed space. Parts that are already known to be faulty are handed over as ``broken``
+paths, and a rule that would speak about one of them keeps silent: a wrong value is reported once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pamfn.recipe import BRANCH_SETTINGS, check, is_whole, settings
+from tuning.domains import ChoiceDomain, FloatDomain, contains, describe, ends, possible
+from tuning.faults import UNSET, near_miss, nearest_or_all
+from tuning.space_model import Space
+from tuning.yaml_lines import Path
+
+SHARED_BY_FEW = ("stages", "width")
+"""Branch settings that may be searched as ranges all the same: a range of them has few members."""
+
+
+class Breach(NamedTuple):
+    """A broken rule, before its line is known."""
+
+    path: Path
+    value: Any
+    rule: str
+    hint: str = ""
+
+
+def value_breaches(space: Space) -> Iterator[Breach]:
+    """Yields each setting that does not exist and each value that its setting does not allow."""
+    changes: Mapping[str, Any] = {} if space.first == "paper" else space.first
+    for section, names in (("search", space.search), ("fixed", space.fixed), ("first", changes)):
+        for name in names:
+            if name not in settings():
+                yield Breach((section, name), UNSET, "is not a setting of the training", _setting_like(name))
+    for name, value in space.fixed.items():
+        yield from _checked(name, value, ("fixed", name))
+    for name, value in changes.items():
+        yield from _checked(name, value, ("first", name))
+    for name, domain in space.search.items():
+        yield from _domain_breaches(name, domain)
+
+
+def relation_breaches(space: Space, broken: Collection[Path]) -> Iterator[Breach]:
+    """Yields each rule between several parts of a space that does not hold, silent about the broken parts."""
+
+    def sound(*paths: Path) -> bool:
+        return not any(path[: len(b)] == b or b[: len(path)] == path for path in paths for b in broken)
+
+    yield from _searched_and_fixed(space)
+    yield from _branch_settings_are_choices(space)
+    if sound(("data",)):
+        yield from _one_source(space)
+        if sound(("fixed", "fine_tuned"), ("preset",)):
+            yield from modality_breaches(space, space.data.modalities)
+    if sound(("preset",), ("first",)):
+        yield from _first_trial_inside(space)
+    if sound(("fixed",), ("search",), ("preset",)):
+        yield from _divisors_of_width(space)
+    if sound(("fixed", "epochs"), ("search", "epochs"), ("scheduler",), ("data",)):
+        yield from _epochs_and_rungs(space)
+    if sound(("search",), ("budget", "trials")) and not space.search and space.budget.trials > 1:
+        rule = "trials of one and the same configuration: nothing is searched"
+        yield Breach(("budget", "trials"), space.budget.trials, rule, "set 1, or search something")
+
+
+def recipe_breaches(space: Space) -> Iterator[Breach]:
+    """Yields what the recipe itself finds wrong with the first trial as a whole."""
+    try:
+        space.recipe(space.first_point())
+    except ValueError as error:
+        yield Breach(("fixed",), UNSET, f"makes no sound training: {error}")
+
+
+def task_names(actions: Sequence[str], scores: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of a study's tasks, by what tells them apart: the class, the score, or both."""
+    if len(scores) == 1:
+        return tuple(actions)
+    if len(actions) == 1:
+        return tuple(scores)
+    return tuple(f"{action}.{score}" for action in actions for score in scores)
+
+
+def epochs_breaches(space: Space, tasks: Sequence[str]) -> Iterator[Breach]:
+    """Yields each task that a map of epochs lacks, and each entry that is no task."""
+    epochs = space.value("epochs")
+    if not isinstance(epochs, Mapping):
+        return
+    for name in epochs:
+        if name not in tasks:
+            yield Breach(("fixed", "epochs", name), UNSET, "is not a class of this study", nearest_or_all(name, tasks))
+    absent = [task for task in tasks if task not in epochs]
+    if absent:
+        yield Breach(("fixed", "epochs"), UNSET, f"has no entry for {', '.join(absent)}", "give every class its epochs")
+
+
+def grace_breaches(space: Space, tasks: Sequence[str]) -> Iterator[Breach]:
+    """Yields a grace period longer than the budget that it is a part of."""
+    epochs = space.value("epochs")
+    budget = epochs.get(tasks[0]) if isinstance(epochs, Mapping) and tasks else epochs
+    grace = space.scheduler.grace_epochs
+    if space.scheduler.type == "asha" and isinstance(budget, int) and grace > budget:
+        rule = f"is more than the {budget} epochs of a whole training"
+        yield Breach(("scheduler", "grace_epochs"), grace, rule, "judge earlier, or set scheduler.type to none")
+
+
+def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterator[Breach]:
+    """Yields too few modalities, and fine-tuned ones that are not among them; None is not known yet."""
+    if modalities is None:
+        return
+    if len(modalities) < 2:
+        yield Breach(("data", "modalities"), list(modalities), "is too few to fuse", "name at least two")
+    if "fine_tuned" in space.search:
+        return
+    for name in space.value("fine_tuned"):
+        if name not in modalities:
+            rule = f"is fine-tuned but is not among the modalities {', '.join(modalities)}"
+            yield Breach(("fixed", "fine_tuned"), name, rule, near_miss(name, modalities) or "set fixed.fine_tuned")
+
+
+def _setting_like(name: str) -> str:
+    """Returns the near miss of a setting, by its name or by a word of its description, such as the paper's K."""
+    word = re.compile(rf"\b{re.escape(name.replace('_', ' '))}\b")
+    described = [known for known, setting in settings().items() if word.search(setting.metadata["doc"])]
+    return near_miss(name, settings()) or (f"did you mean `{described[0]}`?" if described else "")
+
+
+def _checked(name: str, value: Any, path: Path) -> Iterator[Breach]:
+    """Yields the faults of a value, split from the recipe's text ``name: value rule; hint``."""
+    if name not in settings():
+        return
+    for text in check(name, value):
+        where, message = text.split(": ", 1)
+        inner = where.removeprefix(name).removeprefix(".")
+        at = value[inner] if inner else value
+        rule, _, hint = message.removeprefix(f"{at!r} ").partition("; ")
+        yield Breach((*path, inner) if inner else path, at, rule, hint.replace("'", "`"))
+
+
+def _domain_breaches(name: str, domain: Any) -> Iterator[Breach]:
+    if name in settings() and isinstance(domain, FloatDomain) and is_whole(name):
+        yield Breach(("search", name, "type"), "float", "draws fractions of a whole number", "write type: int")
+        return
+    for place, value in ends(domain).items():
+        at: Path = ("search", name, "values", place) if isinstance(domain, ChoiceDomain) else ("search", name, place)
+        yield from _checked(name, value, at)
+
+
+def _searched_and_fixed(space: Space) -> Iterator[Breach]:
+    for name in space.search:
+        if name in space.fixed:
+            hint = f"keep one; --set search.{name}=null stops searching it"
+            yield Breach(("fixed", name), space.fixed[name], "is fixed, and the setting is searched as well", hint)
+
+
+def _branch_settings_are_choices(space: Space) -> Iterator[Breach]:
+    for name, domain in space.search.items():
+        if name in BRANCH_SETTINGS and name not in SHARED_BY_FEW and not isinstance(domain, ChoiceDomain):
+            rule = "is a range, and pretrained branches depend on it: hardly two trials could share them"
+            yield Breach(("search", name, "type"), domain.type, rule, "write {type: choice, values: [...]}")
+
+
+def _one_source(space: Space) -> Iterator[Breach]:
+    if space.data.path is not None and space.data.synthetic is not None:
+        yield Breach(("data", "path"), space.data.path, "is given beside data.synthetic", "keep one source of data")
+
+
+def _first_trial_inside(space: Space) -> Iterator[Breach]:
+    changes = {} if space.first == "paper" else space.first
+    for name in changes:
+        if name in settings() and name not in space.search:
+            hint = near_miss(name, space.search) or "put it under fixed"
+            yield Breach(("first", name), changes[name], "is given for a setting that is not searched", hint)
+    for name, domain in space.search.items():
+        if name not in settings():
+            continue
+        value = changes.get(name, space.preset_value(name))
+        if contains(domain, value):
+            continue
+        if name in changes:
+            yield Breach(("first", name), value, f"is outside the range that is searched, {describe(domain)}")
+        else:
+            rule = f"({describe(domain)}) leaves out the {space.preset} preset's {value}, which is the first trial"
+            yield Breach(("search", name), UNSET, rule, f"widen it, or name a first trial: first: {{{name}: ...}}")
+
+
+def _divisors_of_width(space: Space) -> Iterator[Breach]:
+    names = ["msfd_heads", "cmfd_heads"]
+    if 2 in _possible(space, "head_layers"):
+        names.append("head_reduction")
+    for name in names:
+        pairs = ((n, w) for n in _possible(space, name) for w in _possible(space, "width") if w % n)
+        if pair := next(pairs, None):
+            subject = name if name in space.search or name in space.fixed else "width"
+            path = ("search" if subject in space.search else "fixed", subject)
+            rule = f"allows {name} {pair[0]} with width {pair[1]}, which it does not divide"
+            yield Breach(path, UNSET, rule, "let every value divide every width")
+
+
+def _possible(space: Space, name: str) -> tuple[Any, ...]:
+    return possible(space.search[name]) if name in space.search else (space.value(name),)
+
+
+def _epochs_and_rungs(space: Space) -> Iterator[Breach]:
+    if "epochs" in space.search:
+        if space.scheduler.type == "asha":
+            rule = "is searched, and asha compares trials at shares of one budget"
+            yield Breach(("search", "epochs"), UNSET, rule, "fix it, or set scheduler.type to none")
+        return
+    tasks: tuple[str, ...] = ()
+    if space.data.action and space.data.score:
+        tasks = task_names(space.data.action, space.data.score)
+        yield from epochs_breaches(space, tasks)
+    yield from grace_breaches(space, tasks)
