@@ -1,0 +1,111 @@
+"""From Ray Tune's callbacks to whoever wants to know: the tracker and the console are told the same few things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from ray.tune import Callback
+
+
+class Listener(Protocol):
+    """Told what happens to trials; being told the same thing twice must change nothing."""
+
+    def trial_started(self, trial_id: str, config: Mapping[str, Any]) -> None:
+        """A trial started, or started again after a restore."""
+
+    def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """A trial reported."""
+
+    def trial_retried(self, trial_id: str, error: str) -> None:
+        """A trial failed and will start again from its checkpoint."""
+
+    def trial_ended(self, trial_id: str, reason: str) -> None:
+        """A trial ended: ``finished``, ``stopped at rung 2``, ``failed: why``."""
+
+
+_listeners: tuple[Listener, ...] = ()
+
+
+@contextmanager
+def listening(*listeners: Listener) -> Iterator[None]:
+    """Connects listeners to every :class:`TuneEvents` of this process for the length of the block.
+
+    Tune pickles its callbacks and brings them back by itself when a study is restored; a tracker's connection and a
+    console's terminal cannot travel that way, so a callback looks its listeners up when something happens.
+    """
+    global _listeners
+    before, _listeners = _listeners, listeners
+    try:
+        yield
+    finally:
+        _listeners = before
+
+
+class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
+    """Forwards Tune's events to the connected listeners.
+
+    Args:
+        reason: Says why a trial ended. A bound method of the scheduler is right: Tune pickles both together, so that
+            they are still one after a restore.
+    """
+
+    def __init__(self, reason: Callable[[str], str]) -> None:
+        self._reason = reason
+
+    def on_step_begin(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
+        """Tells of trials that ended in an earlier process, in case it was killed before it could."""
+        if iteration > 1:
+            return
+        for trial in trials:
+            if trial.status in ("TERMINATED", "ERROR"):
+                self._replay(trial)
+
+    def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+        """A trial has a process."""
+        for listener in _listeners:
+            listener.trial_started(trial.trial_id, trial.config)
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[Any], trial: Any, result: Mapping[str, Any], **_: Any
+    ) -> None:
+        """A trial reported."""
+        for listener in _listeners:
+            listener.trial_reported(trial.trial_id, result)
+
+    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+        """A trial ended without an exception."""
+        for listener in _listeners:
+            listener.trial_ended(trial.trial_id, self._ending(trial))
+
+    def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+        """A trial raised or lost its process, and is tried again."""
+        for listener in _listeners:
+            listener.trial_retried(trial.trial_id, error_of(trial))
+
+    def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
+        """A trial raised once too often."""
+        for listener in _listeners:
+            listener.trial_ended(trial.trial_id, self._ending(trial))
+
+    def _replay(self, trial: Any) -> None:
+        for listener in _listeners:
+            listener.trial_started(trial.trial_id, trial.config)
+            if trial.last_result and "val_spearman" in trial.last_result:
+                listener.trial_reported(trial.trial_id, trial.last_result)
+            listener.trial_ended(trial.trial_id, self._ending(trial))
+
+    def _ending(self, trial: Any) -> str:
+        failure = f"failed: {error_of(trial)}" if trial.status == "ERROR" else "ended without a reason"
+        return self._reason(trial.trial_id) or failure
+
+
+def error_of(trial: Any) -> str:
+    """Returns a trial's last exception in one line: its own type and message, not Ray's wrapping."""
+    error = trial.get_error()
+    cause = getattr(error, "cause", None) or error
+    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
+    if not lines:
+        return "no reason was recorded"
+    return lines[-1].strip()[:200] if len(lines) > 1 else f"{type(cause).__name__}: {lines[0].strip()}"[:200]

@@ -1,0 +1,144 @@
+"""Where runs are kept: the tracking URI, checked before a study starts, and the folder of the artefacts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+DATABASES = ("postgresql", "mysql", "mssql")
+SQLITE_HEADER = b"SQLite format 3\0"
+
+
+class TrackingError(RuntimeError):
+    """MLflow refused or could not be reached; the message is one line with the URI and the way out."""
+
+
+def check_tracking(uri: str) -> list[str]:
+    """Returns what is wrong with a tracking URI, one line a fault; nothing is created.
+
+    Accepted are ``sqlite:///FILE``, the database URIs of SQLAlchemy and ``http(s)://`` servers.
+    """
+    scheme = urlsplit(uri).scheme.split("+")[0]
+    if scheme == "sqlite":
+        return _check_sqlite(uri)
+    if scheme in ("http", "https"):
+        return _check_server(uri)
+    if scheme in DATABASES:
+        return _check_database(uri)
+    return [
+        f"tracking URI {uri!r}: not a database or a server; give sqlite:///FILE, postgresql://... or http://HOST:PORT"
+    ]
+
+
+def absolute(uri: str) -> str:
+    """Returns the URI with a relative SQLite file made absolute, so that it means the same from every folder."""
+    if urlsplit(uri).scheme.split("+")[0] != "sqlite":
+        return uri
+    return f"sqlite:///{sqlite_file(uri)}"
+
+
+def sqlite_file(uri: str) -> Path:
+    """Returns the absolute path of a SQLite URI's file."""
+    return Path(uri.split(":///", 1)[1].split("?", 1)[0]).absolute()
+
+
+def artifact_folder(uri: str, storage: str) -> str | None:
+    """Returns where artefacts go: beside a SQLite file, under the storage for other databases; a server decides (None)."""
+    scheme = urlsplit(uri).scheme.split("+")[0]
+    if scheme == "sqlite":
+        return str(sqlite_file(uri).parent / "mlartifacts")
+    return None if scheme in ("http", "https") else f"{storage.rstrip('/')}/mlartifacts"
+
+
+def client_of(uri: str) -> Any:
+    """Returns an explicit ``MlflowClient``; importing MLflow takes two seconds, so it happens here and not before.
+
+    Its progress messages are silenced, and its usage reports too unless ``MLFLOW_DISABLE_TELEMETRY`` says otherwise.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=absolute(uri))
+
+
+def _check_sqlite(uri: str) -> list[str]:
+    if ":///" not in uri or not uri.split(":///", 1)[1].split("?", 1)[0]:
+        return [f"tracking URI {uri!r}: names no file; give sqlite:///FILE"]
+    path = sqlite_file(uri)
+    if path.is_dir():
+        return [f"tracking URI {uri!r}: {path} is a folder; give sqlite:///{path / 'mlflow.db'}"]
+    if path.exists():
+        return _check_sqlite_file(uri, path)
+    parent = next(folder for folder in path.parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        return [f"tracking URI {uri!r}: {path} cannot be created, {parent} is not a folder you may write to"]
+    return []
+
+
+def _check_sqlite_file(uri: str, path: Path) -> list[str]:
+    if not os.access(path, os.R_OK | os.W_OK):
+        return [f"tracking URI {uri!r}: you may not read and write {path}; change its owner or give another file"]
+    with path.open("rb") as file:
+        head = file.read(len(SQLITE_HEADER))
+    if head and head != SQLITE_HEADER:
+        return [f"tracking URI {uri!r}: {path} is not a SQLite database; give another file"]
+    return []
+
+
+def _check_server(uri: str, seconds: float = 5.0) -> list[str]:
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=seconds):
+            pass
+    except urllib.error.HTTPError as error:
+        way_out = "allow this host name on the server (--allowed-hosts)" if error.code == 403 else "is it MLflow?"
+        return [f"tracking URI {uri!r}: the server answered {error.code} {error.reason}; {way_out}"]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return [f"tracking URI {uri!r}: no answer ({reason}); start it with `mlflow server`, or give sqlite:///FILE"]
+    return _check_access(uri)
+
+
+def _check_access(uri: str) -> list[str]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client_of(uri).search_experiments(max_results=1)
+    except MlflowException as error:
+        way_out = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        return [f"tracking URI {uri!r}: refused ({first_line(error)}); {way_out}"]
+    return []
+
+
+def _check_database(uri: str) -> list[str]:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    shown = _without_password(uri)
+    try:
+        engine = create_engine(uri)
+        with engine.connect():
+            pass
+        engine.dispose()
+    except ModuleNotFoundError as error:
+        return [f"tracking URI {shown!r}: the driver {error.name!r} is not installed; pip install it"]
+    except SQLAlchemyError as error:
+        return [f"tracking URI {shown!r}: cannot connect ({first_line(error)}); is the database running?"]
+    return []
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, at most 200 characters."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]

@@ -1,0 +1,40 @@
+"""Learning curves as MLflow wants them: one flat set of numbers a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pamfn.metrics import fisher_mean
+from tuning.tracking.names import score_metrics
+
+
+def point_metrics(point: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the metrics of one point of a trial's curve.
+
+    A number that is not finite becomes NaN: MLflow stores infinity as the largest float there is, which leaves nothing
+    of a chart's axis.
+
+    Args:
+        point: ``val_spearman``, ``loss``, ``constant`` and, for every replica, ``scores`` (see :mod:`tuning.trial`).
+    """
+    found = {"val_spearman": point.get("val_spearman"), "train_loss": point.get("loss")}
+    metrics = {name: finite_or_nan(value) for name, value in found.items() if value is not None}
+    if point.get("constant"):
+        metrics["constant_replicas"] = float(point["constant"])
+    return metrics | _averages(point.get("scores") or {})
+
+
+def finite_or_nan(value: float) -> float:
+    """Returns the number, or NaN for an infinite one."""
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def _averages(scores: Mapping[str, float]) -> dict[str, float]:
+    """Returns the Fisher-z mean of every task and of every fold; NaN in one replica makes its averages NaN."""
+    groups: dict[str, list[float]] = {}
+    for replica, metrics in score_metrics(scores).items():
+        for metric in metrics:
+            groups.setdefault(metric, []).append(finite_or_nan(scores[replica]))
+    return {metric: fisher_mean(values) for metric, values in groups.items()}
