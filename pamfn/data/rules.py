@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pamfn.data.features import FeatureSet
+from pamfn.data.features import Contents, FeatureSet
 
 SPLITS = ("train", "test")
 _ROWS_AT_ONCE = 4096
@@ -42,10 +42,15 @@ def rows_not_finite(values_SD: NDArray[Any]) -> NDArray[np.int64]:
     return np.concatenate(bad) if bad else np.zeros(0, dtype=np.int64)
 
 
+def identity_faults(contents: Contents) -> list[str]:
+    """Returns the ids that more than one video has, one line each."""
+    twice = repeated(contents.video_ids).items()
+    return [f"video {name!r}: occurs {count} times; ids are unique" for name, count in twice]
+
+
 def content_faults(features: FeatureSet) -> list[str]:
-    """Returns every rule that videos in memory break, one line each, naming the video."""
-    faults = [f"video {v!r}: occurs {n} times; ids are unique" for v, n in repeated(features.video_ids).items()]
-    faults += [fault for index in range(len(features)) for fault in _annotation_faults(features, index)]
+    """Returns every other rule that videos in memory break, one line each, naming the video."""
+    faults = [fault for index in range(len(features)) for fault in _annotation_faults(features, index)]
     faults += _score_coverage_faults(features)
     for modality, values in features.features.items():
         faults += _finite_faults(features, modality, values)

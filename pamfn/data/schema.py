@@ -63,6 +63,13 @@ def from_metadata(metadata: Mapping[bytes, bytes] | None) -> tuple[Schema, int, 
         raise ValueError(f"not a shard: its 'pamfn' metadata cannot be read ({error})") from error
 
 
+def modality_faults(name: str) -> list[str]:
+    """Returns why a modality cannot be called this, if so."""
+    if _NAME.fullmatch(name) and name not in RESERVED:
+        return []
+    return [f"modality {name!r}: a name is letters, digits, '_' and '-', and none of {', '.join(sorted(RESERVED))}"]
+
+
 def _faults(schema: Schema) -> list[str]:
     faults = []
     if schema.version != VERSION:
@@ -71,8 +78,7 @@ def _faults(schema: Schema) -> list[str]:
         if not entries:
             faults.append(f"{kind}: there are none; a data set needs at least one")
     for name, width in schema.modalities.items():
-        if not _NAME.fullmatch(name) or name in RESERVED:
-            faults.append(f"modality {name!r}: a name is letters, digits, '_' and '-', and none of {sorted(RESERVED)}")
+        faults += modality_faults(name)
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
             faults.append(f"modality {name!r}: width {width!r} is not a whole number of at least 1")
     faults += [

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from pamfn.data.faults import ShardError
 from pamfn.data.schema import Schema, from_metadata
 
-_CONTENTS = ("video_id", "action", "split", "group", "scores", "segments")
+_TEXT = (pa.types.is_string, "string")
+_CONTENTS = {
+    "video_id": _TEXT,
+    "action": _TEXT,
+    "split": _TEXT,
+    "group": _TEXT,
+    "scores": (pa.types.is_struct, "a struct of numbers"),
+    "segments": (pa.types.is_integer, "a whole number"),
+}
 _NUMBERS = (pa.float16(), pa.float32())
 
 
@@ -51,6 +59,11 @@ class Shard:
         """The number of videos in each row group."""
         return [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
 
+    @property
+    def columns(self) -> pa.Schema:
+        """The names and types of the columns, without metadata."""
+        return self._file.schema_arrow.remove_metadata()
+
     def dtype(self, modality: str) -> np.dtype[Any]:
         """Returns the precision in which a modality is stored."""
         stored: np.dtype[Any] = np.dtype(
@@ -59,8 +72,17 @@ class Shard:
         return stored
 
     def contents(self) -> dict[str, list[Any]]:
-        """Returns the columns other than features, as Python values."""
+        """Returns the columns other than features, as Python values.
+
+        Raises:
+            ShardError: If the file is damaged, or a column other than ``group`` has empty cells.
+        """
         table = self._guarded(lambda: self._file.read(columns=list(_CONTENTS)))
+        empty = {name: table.column(name).null_count for name in _CONTENTS if name != "group"}
+        if any(empty.values()):
+            raise ShardError(
+                [f"{self.name}: column {name!r} is empty for {n} videos" for name, n in empty.items() if n]
+            )
         return {name: table.column(name).to_pylist() for name in _CONTENTS}
 
     def read(self, group: int, columns: list[str], lengths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
@@ -143,7 +165,12 @@ def _open(stack: ExitStack, filesystem: pa.fs.FileSystem, path: str) -> Shard:
 
 
 def _column_faults(columns: pa.Schema, schema: Schema) -> list[str]:
-    faults = [f"column {name!r} is missing" for name in _CONTENTS if name not in columns.names]
+    faults = []
+    for name, (is_kind, kind) in _CONTENTS.items():
+        if name not in columns.names:
+            faults.append(f"column {name!r} is missing")
+        elif not is_kind(columns.field(name).type):
+            faults.append(f"column {name!r} has type {columns.field(name).type}; it must be {kind}")
     for name, width in schema.modalities.items():
         if name not in columns.names:
             faults.append(f"modality {name!r} is missing; its metadata promises it")
@@ -166,13 +193,14 @@ def _set_faults(location: str, shards: list[Shard], *, complete: bool) -> list[s
                 f"{shard.name}: belongs to another data set than {shards[0].name} "
                 f"(digest {shard.schema.digest[:12]}, not {shards[0].schema.digest[:12]}); keep one set a folder"
             )
-        elif any(shard.dtype(m) != shards[0].dtype(m) for m in shard.schema.modalities):
-            faults.append(f"{shard.name}: is stored in another precision than {shards[0].name}; write the set again")
+        elif shard.columns != shards[0].columns:
+            faults.append(f"{shard.name}: its columns are of other types than {shards[0].name}'s; write the set again")
     if complete and not faults and sorted(s.index for s in shards) != list(range(shards[0].count)):
         gaps = sorted(set(range(shards[0].count)) - {s.index for s in shards})
-        faults.append(
-            f"{location}: {len(shards)} shards of {shards[0].count}; missing or repeated: {gaps or 'repeated'}"
+        reason = (
+            f"missing are {gaps}, counted from 0; copy them here" if gaps else "some are there twice; remove copies"
         )
+        faults.append(f"{location}: {len(shards)} shards of {shards[0].count}; {reason}")
     return faults
 
 
@@ -182,7 +210,8 @@ def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
     for chunk in column.chunks:
         segments = chunk.flatten()
         if pa.types.is_fixed_size_list(segments.type):
-            values = segments.flatten().to_numpy(zero_copy_only=segments.null_count == 0)
+            numbers = segments.flatten()  # an empty number becomes NaN, which no reading lets through
+            values = numbers.to_numpy(zero_copy_only=numbers.null_count == 0)
             parts.append(values.reshape(-1, segments.type.list_size))
         else:
             parts.append(segments.to_numpy(zero_copy_only=False))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pamfn.data.faults import ShardError
 from pamfn.data.features import FeatureSet
-from pamfn.data.rules import content_faults
+from pamfn.data.rules import content_faults, identity_faults
 from pamfn.data.schema import to_metadata
 
 VIDEOS_PER_ROW_GROUP = 64
@@ -59,7 +59,7 @@ def writing_faults(features: FeatureSet, out: Path) -> list[str]:
         faults.append(f"{out}: there are no videos to write")
     missing = [name for name in features.schema.modalities if name not in features.features]
     faults += [f"{out}: modality {name!r} is in the schema and not in the features" for name in missing]
-    return faults + content_faults(features)
+    return faults + identity_faults(features) + content_faults(features)
 
 
 def occupied(out: Path) -> list[str]:

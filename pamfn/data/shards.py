@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pamfn.data.faults import ShardError
 from pamfn.data.features import Contents, FeatureSet, contents_of
-from pamfn.data.rules import SPLITS, content_faults, repeated
+from pamfn.data.rules import SPLITS, content_faults, identity_faults
 from pamfn.data.schema import Schema
 from pamfn.data.shard_files import Shard, open_shards
 from pamfn.data.shard_writer import write_shards
@@ -35,6 +35,8 @@ def read_table_of_contents(location: str | Path) -> tuple[Schema, Contents]:
     """
     with open_shards(location) as shards:
         contents = _contents(shards)
+    if faults := identity_faults(contents):
+        raise ShardError(faults)
     return contents.schema, contents
 
 
@@ -70,7 +72,7 @@ def read_shards(
             ]
         )
         features = _read(shards, contents, names, wanted)
-    if faults := [f"{location}: {fault}" for fault in content_faults(features)]:
+    if faults := [f"{location}: {fault}" for fault in identity_faults(contents) + content_faults(features)]:
         raise ShardError(faults)
     return features
 
@@ -80,8 +82,6 @@ def _contents(shards: list[Shard]) -> Contents:
     schema = shards[0].schema
     tables = [shard.contents() for shard in shards]
     columns = {name: [value for table in tables for value in table[name]] for name in tables[0]}
-    if twice := repeated(columns["video_id"]):
-        raise ShardError([f"video {name!r}: occurs {count} times; ids are unique" for name, count in twice.items()])
     return Contents(
         schema=schema,
         video_ids=tuple(columns["video_id"]),
@@ -128,17 +128,24 @@ def _read(shards: list[Shard], contents: Contents, modalities: list[str], wanted
 def _fill(
     shards: list[Shard], lengths: NDArray[np.int64], wanted: NDArray[np.bool_], arrays: dict[str, NDArray[Any]]
 ) -> None:
-    """Reads the wanted videos into arrays made for them, one row group at a time."""
+    """Reads the wanted videos into arrays made for them, one row group at a time; every damaged one is a fault."""
     first = filled = 0
+    faults: list[str] = []
     for shard in shards:
         for group, videos in enumerate(shard.row_group_sizes):
             rows = slice(first, first + videos)
             first += videos
             if not wanted[rows].any():
                 continue
-            columns = shard.read(group, list(arrays), lengths[rows])
+            try:
+                columns = shard.read(group, list(arrays), lengths[rows])
+            except ShardError as error:
+                faults += error.faults
+                continue
             kept = np.repeat(wanted[rows], lengths[rows])
             count = int(kept.sum())
             for name, values in columns.items():
                 arrays[name][filled : filled + count] = values if count == len(kept) else values[kept]
             filled += count
+    if faults:
+        raise ShardError(faults)
