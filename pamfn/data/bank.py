@@ -54,6 +54,17 @@ class Bank:
         """Where the features are."""
         return self.lengths_V.device
 
+    def only(self, *modalities: str) -> Bank:
+        """Returns a bank of these modalities in this order, over the same memory.
+
+        Raises:
+            ValueError: If a modality is not there.
+        """
+        unknown = [name for name in modalities if name not in self._rows_SD]
+        if unknown:
+            raise ValueError(f"modalities: no {', '.join(unknown)}; the bank holds {', '.join(self._rows_SD)}")
+        return Bank({name: self._rows_SD[name] for name in modalities}, self._offsets_V, self.lengths_V)
+
     def clips(self, videos_RB: Tensor, starts_RB: Tensor, length: int) -> tuple[dict[str, Tensor], Tensor]:
         """Gathers clips of ``length`` segments; what lies beyond a video's end is exactly zero.
 

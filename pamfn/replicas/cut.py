@@ -28,27 +28,41 @@ def rows_of(module: nn.Module, replica: int) -> int | slice:
     return axis.rows(replica) if isinstance(axis, FusionAxis) else replica
 
 
-def cut(network: nn.Module, replica: int) -> dict[str, Tensor]:
+def cut(network: nn.Module, replica: int, *, leave: Sequence[str] = ()) -> dict[str, Tensor]:
     """Returns one replica's weights and buffers as copies of plain shapes.
 
     A linear weight is (out, in), a convolution's (out, in, 3), a batch norm's (D,); those of FusionNets keep a leading
     axis of the replica's own K.
+
+    Args:
+        network: The stacked network.
+        replica: Which one.
+        leave: Prefixes of names to leave out.
     """
     return {
         name: _plain(module, own, tensor.detach()[rows_of(module, replica)]).clone(memory_format=torch.contiguous_format)
         for name, module, own, tensor in entries(network)
+        if not name.startswith(tuple(leave))
     }
 
 
 @torch.no_grad()
-def put(network: nn.Module, replica: int, state: Mapping[str, Tensor]) -> None:
+def put(network: nn.Module, replica: int, state: Mapping[str, Tensor], *, leave: Sequence[str] = ()) -> None:
     """Writes a replica's state dict into its place, in the memory that is there.
+
+    Args:
+        network: The stacked network.
+        replica: Which one.
+        state: What `cut` returned.
+        leave: Prefixes of names that keep what they have.
 
     Raises:
         ValueError: If names are missing or unknown, or shapes differ; all faults at once. Nothing is written then.
     """
     places = {
-        name: _plain(module, own, tensor[rows_of(module, replica)]) for name, module, own, tensor in entries(network)
+        name: _plain(module, own, tensor[rows_of(module, replica)])
+        for name, module, own, tensor in entries(network)
+        if not name.startswith(tuple(leave))
     }
     faults = [f"{name}: missing" for name in places if name not in state]
     faults += [f"{name}: unknown" for name in state if name not in places]

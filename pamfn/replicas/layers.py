@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -61,11 +63,33 @@ class Conv3(nn.Module):
         """Maps (rows, B, T, inputs) to (rows, B, T, outputs)."""
         if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
             return batched_linear(x_RBTD, self.weight[:, :, 1], self.bias)
-        return batched_linear(unfold3(x_RBTD), self.weight.flatten(2), self.bias)
+        y: Tensor = _Convolve.apply(x_RBTD, self.weight, self.bias)
+        return y
 
     def of_zeros(self, steps: int, videos: int) -> Tensor:
         """Returns what an input of zeros gives, (rows, B, T, outputs), without the product."""
         return self.bias[:, None, None].expand(-1, videos, steps, -1)
+
+
+class _Convolve(torch.autograd.Function):
+    """The convolution, unfolding its input again in the backward pass instead of keeping three copies of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x_RBTD: Tensor, weight_RO3D: Tensor, bias_RO: Tensor) -> Tensor:
+        ctx.save_for_backward(x_RBTD, weight_RO3D)
+        return batched_linear(unfold3(x_RBTD), weight_RO3D.flatten(2), bias_RO)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x_RBTD, weight_RO3D = ctx.saved_tensors
+        grad_RNO = grads[0].flatten(1, 2)
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:  # a convolution of the gradient, taps in reverse order
+            flipped_R3OD = weight_RO3D.flip(2).transpose(1, 2).flatten(1, 2)
+            grad_x = torch.bmm(unfold3(grads[0]).flatten(1, 2), flipped_R3OD).view(x_RBTD.shape)
+        if ctx.needs_input_grad[1]:
+            grad_weight = torch.bmm(grad_RNO.transpose(1, 2), unfold3(x_RBTD).flatten(1, 2)).view(weight_RO3D.shape)
+        return grad_x, grad_weight, grad_RNO.sum(1)
 
 
 def unfold3(x_RBTD: Tensor) -> Tensor:

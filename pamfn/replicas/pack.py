@@ -6,6 +6,7 @@ number of layers, and a replica that rests is a row that is left out.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 
 from pamfn.replicas.axis import FusionAxis
 from pamfn.replicas.cut import entries
+
+# Gradients accumulate in place into rows that are far apart; torch warns, once, that this layout is not its own.
+warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
 
 ALIGN = 16  # floats; keeps every parameter's start on a cache line
 
