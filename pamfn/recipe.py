@@ -160,6 +160,8 @@ def _check_scalar(setting: dataclasses.Field[Any], value: Any) -> list[str]:
         return []
     if rule["choices"]:
         same = [c for c in rule["choices"] if c == value and isinstance(value, bool) == isinstance(c, bool)]
+        if rule["choices"] == (False, True):
+            return [] if same else [f"{name}: {value!r} is not true or false"]
         near = difflib.get_close_matches(str(value), [str(c) for c in rule["choices"]], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return [] if same else [f"{name}: {value!r} is not one of {', '.join(map(str, rule['choices']))}{hint}"]

@@ -20,7 +20,7 @@ from tuning.faults import UNSET, Fault, SpaceError, near_miss
 from tuning.space_faults import breach_of
 from tuning.space_model import Space
 from tuning.space_options import Option, apply, option_of_set
-from tuning.space_rules import Breach, recipe_breaches, relation_breaches, value_breaches
+from tuning.space_rules import Breach, name_breaches, recipe_breaches, relation_breaches, value_breaches
 from tuning.yaml_lines import Document
 
 __all__ = ["Draft", "Fault", "Option", "Space", "SpaceError", "load_space", "read_space"]
@@ -95,10 +95,11 @@ def read_space(path: str | Path, sets: Sequence[str] = (), options: Sequence[Opt
 def _draft(document: Document, source: str) -> Draft:
     tree = {key: value for key, value in document.value.items() if value is not None}
     breaches = [] if "version" in tree else [Breach((), UNSET, "version is missing", "write version: 1")]
+    breaches += name_breaches(tree)
     space, structural = _typed(tree)
     breaches += structural
     breaches += value_breaches(space)
-    broken = {breach.path for breach in breaches if breach.path}
+    broken = {_part(breach.path) for breach in breaches if breach.path}
     breaches += relation_breaches(space, broken)
     if not breaches and not document.faults:
         breaches += recipe_breaches(space)
@@ -117,13 +118,17 @@ def _typed(tree: dict[str, Any]) -> tuple[Space, list[Breach]]:
 
 
 def _without(tree: dict[str, Any], paths: Collection[yaml_lines.Path]) -> dict[str, Any]:
-    """Returns a tree without the sections, and without the searched settings, that hold one of these paths."""
-    whole = {path[0] for path in paths if path[0] != "search" or len(path) == 1}
-    domains = {path[1] for path in paths if path[0] == "search" and len(path) > 1}
-    kept = {key: value for key, value in tree.items() if key not in whole}
+    """Returns a tree without the parts that hold one of these paths."""
+    parts = {_part(path) for path in paths}
+    kept = {key: value for key, value in tree.items() if (key,) not in parts}
     if "search" in kept:
-        kept["search"] = {name: domain for name, domain in kept["search"].items() if name not in domains}
+        kept["search"] = {name: domain for name, domain in kept["search"].items() if ("search", name) not in parts}
     return kept
+
+
+def _part(path: yaml_lines.Path) -> yaml_lines.Path:
+    """Returns the part of a space that stands or falls with a path: a section, or one setting of the training."""
+    return path[:2] if path[0] in ("search", "fixed", "first") else path[:1]
 
 
 def _placed(breach: Breach, document: Document) -> Fault:
@@ -173,7 +178,7 @@ def _text(found: Path, source: str) -> str:
     try:
         content = found.read_bytes() if found.stat().st_size <= LARGEST else None
     except OSError as error:
-        raise SpaceError(source, [Fault("--space", "", UNSET, f"cannot be read: {error.strerror}")]) from error
+        raise SpaceError(source, [Fault("--space", "", UNSET, f"the file cannot be read: {error.strerror}")]) from error
     if content is None:
         rule = f"is larger than {LARGEST:,} bytes and cannot be a space file"
         raise SpaceError(source, [Fault("--space", "", UNSET, rule)])
@@ -181,12 +186,12 @@ def _text(found: Path, source: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        rule = f"is not a text file: byte {content[error.start]:#04x} is not UTF-8"
+        rule = f"not a text file: byte {content[error.start]:#04x} is not UTF-8"
         raise SpaceError(source, [Fault(line, "", UNSET, rule)]) from error
 
 
 def _not_a_mapping(value: Any) -> Fault:
     if value is None:
-        return Fault(1, "", UNSET, "is empty", "a space has at least version, data and search")
+        return Fault(1, "", UNSET, "the file is empty", "a space has at least version, data and search")
     kind = "a list" if isinstance(value, list) else "a single value"
-    return Fault(1, "", UNSET, f"is {kind}, not a mapping", "write key: value lines, version: 1 first")
+    return Fault(1, "", UNSET, f"the file holds {kind}, not a mapping", "write key: value lines, version: 1 first")

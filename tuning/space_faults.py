@@ -25,7 +25,6 @@ _RULES = {
     "string_type": "must be text; quote it if it looks like a number",
     "dict_type": "must be a mapping (name: value)",
     "model_type": "must be a mapping (name: value)",
-    "model_attributes_type": "must be a mapping such as {type: float, low: 0.001, high: 0.1}",
     "greater_than_equal": "must be at least {ge}",
     "greater_than": "must be above {gt}",
     "literal_error": "must be {expected}",
@@ -40,11 +39,11 @@ def breach_of(detail: ErrorDetails) -> Breach:
         return _unknown_key(detail["loc"], path)
     if kind == "missing":
         return Breach(path, UNSET, "is missing")
-    if kind.startswith("union_tag"):
+    if kind.startswith("union_tag") or kind == "model_attributes_type":
         return _domain_type(path, value)
     if kind == "value_error":
         return Breach(path, value, str(context["error"]))
-    rule = _RULES.get(kind, detail["msg"]).format(**context)
+    rule = _RULES[kind].format(**context) if kind in _RULES else detail["msg"]
     near = near_miss(str(value), _words(str(context.get("expected", ""))))
     return Breach(path, value, rule, near)
 
@@ -58,7 +57,7 @@ def _path(location: tuple[str | int, ...]) -> Path:
 def _domain_type(path: Path, value: Any) -> Breach:
     if not isinstance(value, Mapping):
         hint = f"to hold it still: fixed: {{{path[-1]}: {value}}}"
-        return Breach(path, value, _RULES["model_attributes_type"], hint)
+        return Breach(path, value, "must be a mapping such as {type: float, low: 0.001, high: 0.1}", hint)
     if "type" not in value:
         return Breach((*path, "type"), UNSET, "is missing", "write type: int, float or choice")
     near = near_miss(str(value["type"]), _DOMAINS)

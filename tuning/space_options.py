@@ -47,6 +47,7 @@ def apply(option: Option, document: Document) -> None:
     for depth, part in enumerate(parents):
         if branch.get(part) is None:
             branch[part] = {}
+            _mark(document, tuple(parents[: depth + 1]), option.name)
         branch = branch[part]
         if not isinstance(branch, dict):
             path = ".".join(parents[: depth + 1])

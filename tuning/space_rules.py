@@ -14,6 +14,7 @@ from pamfn.recipe import BRANCH_SETTINGS, check, is_whole, settings
 from tuning.domains import ChoiceDomain, FloatDomain, contains, describe, ends, possible
 from tuning.faults import UNSET, near_miss, nearest_or_all
 from tuning.space_model import Space
+from tuning.tasks import task_names
 from tuning.yaml_lines import Path
 
 SHARED_BY_FEW = ("stages", "width")
@@ -29,16 +30,31 @@ class Breach(NamedTuple):
     hint: str = ""
 
 
-def value_breaches(space: Space) -> Iterator[Breach]:
-    """Yields each setting that does not exist and each value that its setting does not allow."""
-    changes: Mapping[str, Any] = {} if space.first == "paper" else space.first
-    for section, names in (("search", space.search), ("fixed", space.fixed), ("first", changes)):
+def name_breaches(tree: Mapping[str, Any]) -> Iterator[Breach]:
+    """Yields each name under search, fixed or first that is no setting, or that is in two of them at odds.
+
+    Args:
+        tree: The file's plain values, so that a setting whose own value is faulty counts as well.
+    """
+    search, fixed, first = (_mapping(tree.get(section)) for section in ("search", "fixed", "first"))
+    for section, names in (("search", search), ("fixed", fixed), ("first", first)):
         for name in names:
             if name not in settings():
                 yield Breach((section, name), UNSET, "is not a setting of the training", _setting_like(name))
+    for name in set(search) & set(fixed):
+        hint = f"keep one; --set search.{name}=null stops searching it"
+        yield Breach(("fixed", name), fixed[name], "is fixed, and the setting is searched as well", hint)
+    for name in first:
+        if name in settings() and name not in search:
+            hint = near_miss(name, search) or "put it under fixed"
+            yield Breach(("first", name), first[name], "is given for a setting that is not searched", hint)
+
+
+def value_breaches(space: Space) -> Iterator[Breach]:
+    """Yields each value that its setting does not allow."""
     for name, value in space.fixed.items():
         yield from _checked(name, value, ("fixed", name))
-    for name, value in changes.items():
+    for name, value in _mapping(space.first).items():
         yield from _checked(name, value, ("first", name))
     for name, domain in space.search.items():
         yield from _domain_breaches(name, domain)
@@ -48,9 +64,8 @@ def relation_breaches(space: Space, broken: Collection[Path]) -> Iterator[Breach
     """Yields each rule between several parts of a space that does not hold, silent about the broken parts."""
 
     def sound(*paths: Path) -> bool:
-        return not any(path[: len(b)] == b or b[: len(path)] == path for path in paths for b in broken)
+        return not any(touches(path, broken) for path in paths)
 
-    yield from _searched_and_fixed(space)
     yield from _branch_settings_are_choices(space)
     if sound(("data",)):
         yield from _one_source(space)
@@ -67,21 +82,17 @@ def relation_breaches(space: Space, broken: Collection[Path]) -> Iterator[Breach
         yield Breach(("budget", "trials"), space.budget.trials, rule, "set 1, or search something")
 
 
+def touches(path: Path, broken: Collection[Path]) -> bool:
+    """Returns whether a path lies in one of the broken parts of a space, or holds one."""
+    return any(path[: len(part)] == part or part[: len(path)] == path for part in broken)
+
+
 def recipe_breaches(space: Space) -> Iterator[Breach]:
     """Yields what the recipe itself finds wrong with the first trial as a whole."""
     try:
         space.recipe(space.first_point())
     except ValueError as error:
         yield Breach(("fixed",), UNSET, f"makes no sound training: {error}")
-
-
-def task_names(actions: Sequence[str], scores: Sequence[str]) -> tuple[str, ...]:
-    """Returns the names of a study's tasks, by what tells them apart: the class, the score, or both."""
-    if len(scores) == 1:
-        return tuple(actions)
-    if len(actions) == 1:
-        return tuple(scores)
-    return tuple(f"{action}.{score}" for action in actions for score in scores)
 
 
 def epochs_breaches(space: Space, tasks: Sequence[str]) -> Iterator[Breach]:
@@ -121,6 +132,10 @@ def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterato
             yield Breach(("fixed", "fine_tuned"), name, rule, near_miss(name, modalities) or "set fixed.fine_tuned")
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _setting_like(name: str) -> str:
     """Returns the near miss of a setting, by its name or by a word of its description, such as the paper's K."""
     word = re.compile(rf"\b{re.escape(name.replace('_', ' '))}\b")
@@ -149,13 +164,6 @@ def _domain_breaches(name: str, domain: Any) -> Iterator[Breach]:
         yield from _checked(name, value, at)
 
 
-def _searched_and_fixed(space: Space) -> Iterator[Breach]:
-    for name in space.search:
-        if name in space.fixed:
-            hint = f"keep one; --set search.{name}=null stops searching it"
-            yield Breach(("fixed", name), space.fixed[name], "is fixed, and the setting is searched as well", hint)
-
-
 def _branch_settings_are_choices(space: Space) -> Iterator[Breach]:
     for name, domain in space.search.items():
         if name in BRANCH_SETTINGS and name not in SHARED_BY_FEW and not isinstance(domain, ChoiceDomain):
@@ -169,11 +177,7 @@ def _one_source(space: Space) -> Iterator[Breach]:
 
 
 def _first_trial_inside(space: Space) -> Iterator[Breach]:
-    changes = {} if space.first == "paper" else space.first
-    for name in changes:
-        if name in settings() and name not in space.search:
-            hint = near_miss(name, space.search) or "put it under fixed"
-            yield Breach(("first", name), changes[name], "is given for a setting that is not searched", hint)
+    changes = _mapping(space.first)
     for name, domain in space.search.items():
         if name not in settings():
             continue

@@ -1,0 +1,121 @@
+"""``study.json``: what a study was launched as, written once, and compared when it is resumed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pyarrow import fs
+
+from tuning.faults import UNSET, Fault, SpaceError
+from tuning.study import Study
+
+FILE = "study.json"
+FREE = (
+    "data",
+    "space.data.path",
+    "space.budget.time",
+    "space.budget.concurrent",
+    "space.resources.gpu",
+    "space.resources.cpu",
+    "space.tracking.checkpoints",
+    "space.final.top",
+    "space.final.seeds",
+)
+"""What a resumed study may have differently: none of it changes what a trial is or how it is judged."""
+
+
+def record_of(study: Study) -> dict[str, Any]:
+    """Returns a study as plain JSON values."""
+    return {
+        "version": 1,
+        "name": study.name,
+        "data": study.data,
+        "digest": study.digest,
+        "tasks": [asdict(task) for task in study.tasks],
+        "modalities": list(study.modalities),
+        "tracking_uri": study.tracking_uri,
+        "space": json.loads(study.space.model_dump_json()),
+    }
+
+
+def write_study(study: Study) -> None:
+    """Writes ``study.json`` into the study's storage; a reader sees the whole file or none.
+
+    Raises:
+        OSError: If the storage cannot be written.
+    """
+    filesystem, folder = fs.FileSystem.from_uri(study.storage)
+    filesystem.create_dir(folder, recursive=True)
+    unfinished = f"{folder}/.{FILE}.{uuid.uuid4().hex}"
+    with filesystem.open_output_stream(unfinished) as stream:
+        stream.write((json.dumps(record_of(study), indent=2) + "\n").encode())
+    filesystem.move(unfinished, f"{folder}/{FILE}")
+
+
+def read_record(storage: str) -> dict[str, Any] | None:
+    """Returns what is in a storage's ``study.json``; None where there is none.
+
+    Raises:
+        ValueError: If the file is not one that ``write_study`` wrote.
+    """
+    filesystem, folder = fs.FileSystem.from_uri(storage)
+    path = f"{folder}/{FILE}"
+    if filesystem.get_file_info(path).type == fs.FileType.NotFound:
+        return None
+    with filesystem.open_input_stream(path) as stream:
+        content = stream.read()
+    try:
+        record = json.loads(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); the study cannot be resumed, choose another --name") from error
+    if not isinstance(record, dict) or record.get("version") != 1:
+        raise ValueError(f"{path}: not the record of a study; choose another --name")
+    return record
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Returns a line for each value in which two records differ and a resumed study may not."""
+    old, new = dict(_flat(before)), dict(_flat(now))
+    keys = [key for key in [*old, *(key for key in new if key not in old)] if key not in FREE]
+    absent = "nothing"
+    return [
+        f"{key}: {json.dumps(old[key]) if key in old else absent} when it was launched, "
+        f"{json.dumps(new[key]) if key in new else absent} now"
+        for key in keys
+        if old.get(key, absent) != new.get(key, absent) or (key in old) != (key in new)
+    ]
+
+
+def check_launch(study: Study, *, resume: bool) -> None:
+    """Checks that a study may be started under its name, or continued.
+
+    Raises:
+        SpaceError: If a new study would fall on an old one, or a resumed one is missing or was launched differently.
+    """
+    try:
+        before = read_record(study.storage)
+    except ValueError as error:
+        raise SpaceError(study.space.source, [Fault("--name", "", study.name, str(error))]) from error
+    if before is None and resume:
+        raise SpaceError(study.space.source, [Fault("--resume", "", UNSET, f"there is no study at {study.storage}")])
+    if before is not None and not resume:
+        rule = f"is a study already, at {study.storage}"
+        raise SpaceError(
+            study.space.source,
+            [Fault("--name", "", study.name, rule, "give another --name, or --resume to continue it")],
+        )
+    if before is not None and (changed := differences(before, record_of(study))):
+        raise SpaceError(study.space.source, [Fault("--resume", "", UNSET, line) for line in changed])
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the leaves of nested mappings by dotted path; lists are leaves."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
