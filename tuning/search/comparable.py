@@ -1,0 +1,37 @@
+"""Scores of trials that ended at different rungs, carried to one rung, so that a searcher compares like with like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+import numpy as np
+
+CLIP = 0.999  # as in pamfn.metrics: correlations are clipped before atanh
+
+
+def comparable(scores: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
+    """Returns every trial's score as it would stand at the highest rung that any trial has completed.
+
+    A trial's score at its own highest rung r is carried upwards by the mean gain, on Fisher's z scale, of the trials
+    that have completed both r and r + 1, rung by rung. This is an extrapolation: it supposes that a trial stopped at r
+    would have gained what those that went on did. They went on because they scored well at r, so part of their score
+    was luck and their gain is, if anything, too small: a stopped trial is never flattered by it. Among trials that
+    ended at the same rung the order is that of their scores there.
+
+    Args:
+        scores: For each trial its score (a correlation) at every rung it has completed; one without any is left out.
+    """
+    z = {trial: {rung: _fisher(score) for rung, score in at.items()} for trial, at in scores.items() if at}
+    top = max((max(at) for at in z.values()), default=0)
+    gains = [_mean_gain(z, rung) for rung in range(top)]
+    return {trial: float(np.tanh(at[max(at)] + sum(gains[max(at) :]))) for trial, at in z.items()}
+
+
+def _mean_gain(z: Mapping[str, Mapping[int, float]], rung: int) -> float:
+    gains = [at[rung + 1] - at[rung] for at in z.values() if rung in at and rung + 1 in at]
+    return fmean(gains) if gains else 0.0
+
+
+def _fisher(score: float) -> float:
+    return float(np.arctanh(np.clip(score, -CLIP, CLIP)))
