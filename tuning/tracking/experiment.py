@@ -35,12 +35,12 @@ def open_experiment(client: Any, uri: str, name: str, storage: str) -> str:
     return str(experiment.experiment_id)
 
 
-def study_run_of(client: Any, experiment_id: str) -> str | None:
+def newest_study_run(client: Any, experiment_id: str) -> Any | None:
     """Returns the run of the newest study in an experiment, or None."""
     runs = client.search_runs(
         [experiment_id], "tags.kind = 'study'", max_results=1, order_by=["attributes.start_time DESC"]
     )
-    return str(runs[0].info.run_id) if runs else None
+    return runs[0] if runs else None
 
 
 def find_runs(client: Any, experiment_id: str, study_run: str) -> list[Any]:

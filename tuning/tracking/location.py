@@ -48,7 +48,7 @@ def sqlite_file(uri: str) -> Path:
 
 
 def artifact_folder(uri: str, storage: str) -> str | None:
-    """Returns where artefacts go: beside a SQLite file, under the storage for other databases; a server decides (None)."""
+    """Returns where artefacts go: beside a SQLite file, else under the storage; None where a server decides."""
     scheme = urlsplit(uri).scheme.split("+")[0]
     if scheme == "sqlite":
         return str(sqlite_file(uri).parent / "mlartifacts")

@@ -82,7 +82,7 @@ def legal(name: str) -> str:
 def score_metrics(replicas: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Maps each replica, ``task/fold0/seed0``, to the metrics its score is averaged into.
 
-    That is ``val_spearman.fold0`` with one task, ``val_spearman.<task>`` and ``val_spearman.<task>.fold0`` with several.
+    That is ``val_spearman.fold0`` with one task, ``val_spearman.Ball`` and ``val_spearman.Ball.fold0`` with several.
     Levels are parted by dots: MLflow's chart view gives names with a slash sections of their own above all others, and
     the study's own metric would be the last thing on the page. Tasks whose names differ only in characters that MLflow
     refuses get a number.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tuning.domains import ChoiceDomain, Domain, describe
+from tuning.study import Study
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class DataRecord:
     """The data set of a study.
 
@@ -53,3 +58,43 @@ class StudyRecord:
     shared: Mapping[str, Any]
     first: Mapping[str, Any]
     trials: int
+
+    @classmethod
+    def of(cls, study: Study, profile: Mapping[str, Any] | None = None) -> StudyRecord:
+        """Returns the record of a resolved study.
+
+        Args:
+            study: The study.
+            profile: Numbers about the data for its page, such as videos a class.
+        """
+        space = study.space
+        text = space.to_yaml()
+        return cls(
+            name=study.name,
+            storage=study.storage,
+            space_text=text,
+            space_digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+            seed=study.seed,
+            data=DataRecord(study.data.rstrip("/").split("/")[-1], study.digest, study.data, profile or {}),
+            searched={name: in_words(domain) for name, domain in space.search.items()},
+            log_scaled=tuple(name for name, domain in space.search.items() if getattr(domain, "log", False)),
+            shared=_shared(study),
+            first=space.first_point(),
+            trials=space.budget.trials,
+        )
+
+
+def in_words(domain: Domain) -> str:
+    """Returns a domain for a parameter's text: ``1 to 20, log`` or ``one of 2, 3, 4``."""
+    log = not isinstance(domain, ChoiceDomain) and domain.log
+    return f"{describe(domain)}, log" if log else describe(domain)
+
+
+def _shared(study: Study) -> dict[str, Any]:
+    """Returns the settings that no trial varies, and the protocol."""
+    space = study.space
+    recipe = dataclasses.asdict(space.recipe(space.first_point()))
+    settings = {name: value for name, value in recipe.items() if name not in space.search}
+    evaluation = {"folds": space.evaluation.folds, "seeds": space.evaluation.seeds, "group": space.evaluation.group}
+    tasks = [task.name for task in study.tasks]
+    return settings | evaluation | {"preset": space.preset, "tasks": tasks, "modalities": study.modalities}

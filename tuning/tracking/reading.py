@@ -1,0 +1,151 @@
+"""What MLflow holds of a study, read back as plain values: all that a report or a summary is made of."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuning.domains import ChoiceDomain
+from tuning.space_model import Space
+from tuning.tracking.experiment import find_runs, newest_study_run
+from tuning.tracking.location import TrackingError, absolute, client_of
+from tuning.tracking.names import text
+from tuning.tracking.space_text import space_of
+
+_FOLD = re.compile(r"val_spearman\.(?:(?P<task>.+)\.)?fold\d+")
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial as its run tells it.
+
+    Args:
+        trial_id: Tune's id.
+        name: The run's name.
+        run_id: MLflow's id.
+        values: The searched settings.
+        reason: Why it ended; empty while it runs.
+        first: Whether it is the study's first trial, the paper's configuration.
+        rung: The last completed rung; -1 if there is none.
+        score: ``val_spearman`` at that rung, the trial's objective; NaN if there is none.
+        best: The best score of any epoch, for display.
+        epochs: Epochs trained.
+        seconds: Seconds trained.
+        curve: Points (epoch, ``val_spearman``).
+        folds: The last score of every task and fold, by metric.
+        scalars: All other single numbers, such as ``final_test_spearman``.
+    """
+
+    trial_id: str
+    name: str
+    run_id: str
+    values: Mapping[str, Any]
+    reason: str
+    first: bool
+    rung: int
+    score: float
+    best: float
+    epochs: int
+    seconds: float
+    curve: Sequence[tuple[int, float]]
+    folds: Mapping[str, float]
+    scalars: Mapping[str, float]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trial ran its full budget."""
+        return self.reason == "finished"
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """One study as its runs tell it.
+
+    Args:
+        name: Name of the study.
+        uri: The tracking URI.
+        experiment_id: MLflow's id of its experiment.
+        study_run_id: MLflow's id of the study's run.
+        space: The space it was launched with.
+        tags: The tags of the study's run.
+        trials: The trials in the order in which they started.
+    """
+
+    name: str
+    uri: str
+    experiment_id: str
+    study_run_id: str
+    space: Space
+    tags: Mapping[str, str]
+    trials: tuple[TrialResult, ...]
+
+    def ranked(self) -> tuple[TrialResult, ...]:
+        """Returns the trials that have a score, best first.
+
+        A trial that came further goes before one that was stopped, whatever their scores: a score is the objective only
+        at the end of the budget, and ASHA stopped the others because of theirs.
+        """
+        scored = [
+            trial for trial in self.trials if math.isfinite(trial.score) and not trial.reason.startswith("failed")
+        ]
+        return tuple(sorted(scored, key=lambda trial: (trial.finished, trial.rung, trial.score), reverse=True))
+
+
+def read_study(uri: str, name: str) -> StudyResults:
+    """Returns the newest study of a name.
+
+    Raises:
+        TrackingError: If MLflow has no such study; one line.
+    """
+    client = client_of(uri)
+    experiment = client.get_experiment_by_name(name)
+    run = newest_study_run(client, experiment.experiment_id) if experiment else None
+    if run is None:
+        known = sorted(found.name for found in client.search_experiments() if found.name != "Default")
+        names = f"it has {', '.join(known)}" if known else "it has none"
+        raise TrackingError(f"study {name!r}: not in {uri}; {names}")
+    space = space_of(client, run.info.run_id)
+    runs = find_runs(client, experiment.experiment_id, run.info.run_id)
+    return StudyResults(
+        name=name,
+        uri=absolute(uri),
+        experiment_id=str(experiment.experiment_id),
+        study_run_id=str(run.info.run_id),
+        space=space,
+        tags=dict(run.data.tags),
+        trials=tuple(_trial(client, found, space) for found in runs),
+    )
+
+
+def _trial(client: Any, run: Any, space: Space) -> TrialResult:
+    metrics, tags = dict(run.data.metrics), dict(run.data.tags)
+    history = client.get_metric_history(run.info.run_id, "val_spearman") if "val_spearman" in metrics else []
+    named = {"objective", "best_val_spearman", "epochs_trained", "train_seconds", "train_loss", "constant_replicas"}
+    return TrialResult(
+        trial_id=tags["trial_id"],
+        name=str(run.info.run_name),
+        run_id=str(run.info.run_id),
+        values={key: _value(space, key, run.data.params[key]) for key in space.search if key in run.data.params},
+        reason=tags.get("status_reason", ""),
+        first=tags.get("first") == "true",
+        rung=int(tags.get("rung", -1)),
+        score=metrics.get("objective", math.nan),
+        best=metrics.get("best_val_spearman", math.nan),
+        epochs=int(metrics.get("epochs_trained", 0)),
+        seconds=metrics.get("train_seconds", 0.0),
+        curve=tuple(sorted((int(point.step), float(point.value)) for point in history)),
+        folds={key: value for key, value in metrics.items() if _FOLD.fullmatch(key)},
+        scalars={k: v for k, v in metrics.items() if k not in named and not k.startswith("val_spearman")},
+    )
+
+
+def _value(space: Space, name: str, written: str) -> Any:
+    """Returns a searched setting's value from its parameter's text."""
+    domain = space.search[name]
+    if isinstance(domain, ChoiceDomain):
+        return next(value for value in domain.values if text(value) == written)
+    return json.loads(written)
