@@ -7,7 +7,7 @@ A file is looked up as given, then among the packaged ``search_spaces``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -100,6 +100,7 @@ def _draft(document: Document, source: str) -> Draft:
     breaches += structural
     breaches += value_breaches(space)
     broken = {_part(breach.path) for breach in breaches if breach.path}
+    space = _sound_settings(space, broken)
     breaches += relation_breaches(space, broken)
     if not breaches and not document.faults:
         breaches += recipe_breaches(space)
@@ -124,6 +125,17 @@ def _without(tree: dict[str, Any], paths: Collection[yaml_lines.Path]) -> dict[s
     if "search" in kept:
         kept["search"] = {name: domain for name, domain in kept["search"].items() if ("search", name) not in parts}
     return kept
+
+
+def _sound_settings(space: Space, broken: Collection[yaml_lines.Path]) -> Space:
+    """Returns a space without the settings of the training that are broken."""
+
+    def kept(section: str, names: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in names.items() if (section, name) not in broken}
+
+    first = space.first if space.first == "paper" else kept("first", space.first)
+    changes = {"search": kept("search", space.search), "fixed": kept("fixed", space.fixed), "first": first}
+    return space.model_copy(update=changes)
 
 
 def _part(path: yaml_lines.Path) -> yaml_lines.Path:
@@ -180,7 +192,7 @@ def _text(found: Path, source: str) -> str:
     except OSError as error:
         raise SpaceError(source, [Fault("--space", "", UNSET, f"the file cannot be read: {error.strerror}")]) from error
     if content is None:
-        rule = f"is larger than {LARGEST:,} bytes and cannot be a space file"
+        rule = f"the file is larger than {LARGEST:,} bytes and cannot be a space file"
         raise SpaceError(source, [Fault("--space", "", UNSET, rule)])
     try:
         return content.decode("utf-8-sig")

@@ -20,6 +20,8 @@ from tuning.yaml_lines import Path
 SHARED_BY_FEW = ("stages", "width")
 """Branch settings that may be searched as ranges all the same: a range of them has few members."""
 
+DIVISORS = ("msfd_heads", "cmfd_heads", "head_reduction")
+
 
 class Breach(NamedTuple):
     """A broken rule, before its line is known."""
@@ -71,10 +73,11 @@ def relation_breaches(space: Space, broken: Collection[Path]) -> Iterator[Breach
         yield from _one_source(space)
         if sound(("fixed", "fine_tuned"), ("preset",)):
             yield from modality_breaches(space, space.data.modalities)
-    if sound(("preset",), ("first",)):
-        yield from _first_trial_inside(space)
-    if sound(("fixed",), ("search",), ("preset",)):
-        yield from _divisors_of_width(space)
+    if sound(("preset",)):
+        outside = _first_trial_inside(space)
+        yield from (breach for breach in outside if sound(("search", breach.path[1]), ("first", breach.path[1])))
+        if sound(*((section, name) for section in ("search", "fixed") for name in (*DIVISORS, "width"))):
+            yield from _divisors_of_width(space)
     if sound(("fixed", "epochs"), ("search", "epochs"), ("scheduler",), ("data",)):
         yield from _epochs_and_rungs(space)
     if sound(("search",), ("budget", "trials")) and not space.search and space.budget.trials > 1:
@@ -192,10 +195,9 @@ def _first_trial_inside(space: Space) -> Iterator[Breach]:
 
 
 def _divisors_of_width(space: Space) -> Iterator[Breach]:
-    names = ["msfd_heads", "cmfd_heads"]
-    if 2 in _possible(space, "head_layers"):
-        names.append("head_reduction")
-    for name in names:
+    for name in DIVISORS:
+        if name == "head_reduction" and 2 not in _possible(space, "head_layers"):
+            continue
         pairs = ((n, w) for n in _possible(space, name) for w in _possible(space, "width") if w % n)
         if pair := next(pairs, None):
             subject = name if name in space.search or name in space.fixed else "width"

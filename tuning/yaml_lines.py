@@ -94,7 +94,8 @@ def parse(text: str) -> Document:
             Fault(line, "", UNSET, f"character {error.character:#04x} does not belong in a text file")
         )
     else:
-        document.value = None if node is None else _build(node, (), document)
+        built = None if node is None else _build(node, (), document)
+        document.value = None if built is UNSET else built
     return document
 
 
@@ -112,16 +113,18 @@ def _syntax_faults(text: str, error: yaml.MarkedYAMLError) -> list[Fault]:
 
 
 def _build(node: yaml.Node, path: Path, document: Document) -> Any:
+    """Returns the value of a node, or UNSET where it is refused: its fault is enough, nothing else looks at it."""
     document.lines.setdefault(path, node.start_mark.line + 1)
     if node.tag not in _TAGS:
         document.faults.append(
             Fault(document.line(path), dotted(path), UNSET, f"has the tag {node.tag}", "write plain values")
         )
-        return None
+        return UNSET
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
-        return [_build(item, (*path, i), document) for i, item in enumerate(node.value)]
+        built = [_build(item, (*path, i), document) for i, item in enumerate(node.value)]
+        return [item for item in built if item is not UNSET]
     return _scalar(node.tag.removeprefix(_TAG), node.value, path, document)
 
 
@@ -133,12 +136,13 @@ def _mapping(node: yaml.MappingNode, path: Path, document: Document) -> dict[str
             document.faults.append(Fault(line, dotted(path), UNSET, "a key must be a word, not a list or mapping"))
             continue
         at = (*path, key_node.value)
-        if key_node.value in built:
+        if at in document.lines:
             rule = f"is a second time here; the first is on line {document.lines[at]}"
             document.faults.append(Fault(line, dotted(at), UNSET, rule, "keep one"))
             continue
         document.lines[at] = line
-        built[key_node.value] = _build(value_node, at, document)
+        if (value := _build(value_node, at, document)) is not UNSET:
+            built[key_node.value] = value
     return built
 
 
@@ -149,7 +153,7 @@ def _scalar(kind: str, text: str, path: Path, document: Document) -> Any:
         return None
     if not re.fullmatch(_SCALARS[kind][0], text):
         document.faults.append(Fault(document.line(path), dotted(path), text, f"is tagged {kind} and is none"))
-        return None
+        return UNSET
     if kind == "bool":
         return text.lower() == "true"
     return int(text) if kind == "int" else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))

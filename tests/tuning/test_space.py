@@ -1,0 +1,228 @@
+"""Space files that are sound: what they become."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pamfn.recipe import PRESETS, Recipe
+from tuning.domains import ChoiceDomain, FloatDomain, IntDomain
+from tuning.space import Space, SpaceError, load_space
+
+PACKAGED = ["fisv.yaml", "planted.yaml", "quickstart.yaml", "rg.yaml", "speech.yaml"]
+
+IN_DESIGN = """\
+# python -m tuning.launch --space rg.yaml --data shards/rg
+version: 1
+model: pamfn                      # or a baseline's name
+data: {action: [Ball, Clubs, Hoop, Ribbon], score: total, modalities: [rgb, flow, audio]}
+search:                           # what is searched; the paper's own configuration is always the first trial
+  fusion_nets: {type: int, low: 4, high: 12}          # K
+  tau_init: {type: float, low: 1.0, high: 20.0, log: true}
+  lr: {type: float, low: 1.0e-4, high: 2.0e-3, log: true}
+  stages: {type: choice, values: [2, 3, 4]}           # N
+fixed: {width: 256, epochs: {Ball: 400, Clubs: 500, Hoop: 300, Ribbon: 500}, batch_size: 32, fine_tuned: [audio]}
+evaluation: {folds: 5, seeds: 1, group: null}
+scheduler: {type: asha, grace_epochs: 20, reduction: 3}   # of a budget of 400; the same fraction for other budgets
+searcher: {type: hyperopt, warmup: 16}
+budget: {trials: 100, time: null, concurrent: auto}
+resources: {gpu: auto}
+tracking: {checkpoints: finished}
+final: {top: 3, seeds: 5}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "space.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_published_example_is_read_as_it_stands(tmp_path: Path) -> None:
+    space = load_space(written(tmp_path, IN_DESIGN))
+    assert space.search == {
+        "fusion_nets": IntDomain(type="int", low=4, high=12),
+        "tau_init": FloatDomain(type="float", low=1.0, high=20.0, log=True),
+        "lr": FloatDomain(type="float", low=1e-4, high=2e-3, log=True),
+        "stages": ChoiceDomain(type="choice", values=(2, 3, 4)),
+    }
+    assert space.data.action == ("Ball", "Clubs", "Hoop", "Ribbon")
+    assert space.data.score == ("total",)
+    assert space.fixed["fine_tuned"] == ("audio",)
+    assert space.budget.time is None
+    assert (space.seed, space.preset, space.first) == (0, "paper", "paper")
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_every_packaged_space_is_sound_and_headed_by_its_command(name: str) -> None:
+    space = load_space(name)
+    recipe = space.recipe(space.first_point())
+    assert recipe.epochs_of("Ball" if name == "rg.yaml" else "TES") >= space.scheduler.grace_epochs
+    head = (Path(__file__).parents[2] / "search_spaces" / name).read_text().splitlines()[0]
+    assert head.startswith(f"# python -m tuning.launch --space {name}")
+
+
+def test_the_packaged_spaces_are_those_that_are_tested() -> None:
+    assert sorted(path.name for path in (Path(__file__).parents[2] / "search_spaces").glob("*.yaml")) == PACKAGED
+
+
+def test_rg_starts_from_the_papers_configuration() -> None:
+    space = load_space("rg.yaml")
+    recipe = space.recipe(space.first_point())
+    assert [recipe.epochs_of(task) for task in ("Ball", "Clubs", "Hoop", "Ribbon")] == [400, 500, 300, 500]
+    assert recipe == Recipe(epochs=recipe.epochs)
+
+
+def test_fisv_starts_from_the_papers_configuration() -> None:
+    space = load_space("fisv.yaml")
+    recipe = space.recipe(space.first_point())
+    assert (recipe.fusion_nets, recipe.lr, recipe.clip) == (6, 8e-4, 130)
+    assert (recipe.tau_init, recipe.stages, recipe.width, recipe.batch_size) == (10.0, 3, 256, 32)
+    assert [recipe.epochs_of(task) for task in ("TES", "PCS")] == [500, 500]
+    assert space.data.score == ("TES", "PCS")
+
+
+def test_a_file_beside_the_user_goes_before_a_packaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rg.yaml").write_text("version: 1\nseed: 77\nbudget: {trials: 1}\n")
+    assert load_space("rg.yaml").seed == 77
+    assert load_space("fisv.yaml").seed == 0
+
+
+def test_what_the_file_leaves_out_has_the_presets_value(tmp_path: Path) -> None:
+    text = "version: 1\npreset: released\nbudget: {trials: 1}\n"
+    recipe = load_space(written(tmp_path, text)).recipe({})
+    assert {name: getattr(recipe, name) for name in PRESETS["released"]} == PRESETS["released"]
+
+
+def test_the_first_point_is_the_presets_where_first_does_not_say_otherwise(tmp_path: Path) -> None:
+    text = (
+        "version: 1\npreset: released\nfirst: {lr: 1e-3}\nsearch:\n  lr: {type: float, low: 1e-4, high: 2e-3}\n"
+        "  clip_norm: {type: choice, values: [null, 2.0]}\n  fine_tuned: {type: choice, values: [[audio], [rgb, audio]]}\n"
+    )
+    assert load_space(written(tmp_path, text)).first_point() == {"lr": 1e-3, "clip_norm": 2.0, "fine_tuned": ("audio",)}
+
+
+def test_ints_stay_ints_and_numbers_are_what_they_look_like(tmp_path: Path) -> None:
+    text = "version: 1\nfixed: {width: 64, lr: 5e-4, weight_decay: 0, clip_norm: null}\nbudget: {trials: 1, time: 90}\n"
+    space = load_space(written(tmp_path, text))
+    assert {name: (type(value), value) for name, value in space.fixed.items()} == {
+        "width": (int, 64),
+        "lr": (float, 5e-4),
+        "weight_decay": (int, 0),
+        "clip_norm": (type(None), None),
+    }
+    assert space.budget.time == 90.0
+
+
+@pytest.mark.parametrize(
+    ("written_as", "seconds"), [("2h", 7200), ("30m", 1800), ("1h30m", 5400), ("1.5h", 5400), ("45", 45)]
+)
+def test_a_time_budget_is_read_in_seconds(written_as: str, seconds: float, tmp_path: Path) -> None:
+    text = f"version: 1\nbudget: {{trials: 1, time: {written_as}}}\n"
+    assert load_space(written(tmp_path, text)).budget.time == seconds
+
+
+def test_settings_under_data_are_kept_with_the_fixed_ones(tmp_path: Path) -> None:
+    text = "version: 1\ndata: {clip: 30, padding: mask, standardise: true, target: quantile}\nbudget: {trials: 1}\n"
+    space = load_space(written(tmp_path, text))
+    assert space.fixed == {"clip": 30, "padding": "mask", "standardise": True, "target": "quantile"}
+
+
+def test_a_null_section_is_an_empty_one(tmp_path: Path) -> None:
+    space = load_space(written(tmp_path, "version: 1\ndata:\nsearch:\nfixed:\nbudget: {trials: 1}\n"))
+    assert (space.search, space.fixed) == ({}, {})
+
+
+def test_a_config_that_lacks_a_searched_setting_makes_no_recipe() -> None:
+    with pytest.raises(ValueError, match="config: no value for stages, tau_init"):
+        load_space("rg.yaml").recipe({"lr": 1e-3, "fusion_nets": 4})
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_space_written_out_is_read_back_the_same(name: str, tmp_path: Path) -> None:
+    space = load_space(name)
+    again = load_space(written(tmp_path, space.to_yaml()))
+    assert again.model_dump() == space.model_dump()
+    assert pickle.loads(pickle.dumps(space)) == space
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_settled_space_trains_the_winner_and_nothing_else(name: str, tmp_path: Path) -> None:
+    space = load_space(name)
+    winner = {**space.first_point(), "lr": 7e-4, "stages": 2}
+    settled = load_space(written(tmp_path, space.settled(winner).to_yaml()))
+    assert settled.recipe(settled.first_point()) == space.recipe(winner)
+    assert (settled.search, settled.budget.trials) == ({}, 1)
+
+
+KEYS = [
+    *Space.model_fields,
+    *(
+        f"{name}.{key}"
+        for name in ("data", "evaluation", "scheduler", "budget")
+        for key in ("path", "folds", "type", "every")
+    ),
+    *(
+        f"{section}.{name}"
+        for section in ("search", "fixed", "first")
+        for name in ("lr", "width", "epochs", "fine_tuned")
+    ),
+    *(
+        f"search.{name}.{key}"
+        for name in ("lr", "stages", "msfd_heads")
+        for key in ("type", "low", "high", "log", "values")
+    ),
+]
+VALUES = [
+    "0",
+    "-1",
+    "1e9",
+    "x",
+    "[]",
+    "[2, 2]",
+    "[a, b]",
+    "{}",
+    "{Ball: 3}",
+    "null",
+    "true",
+    ".nan",
+    "int",
+    "choice",
+    "-",
+]
+LINES = [
+    *IN_DESIGN.splitlines(),
+    "version: 1",
+    "fixed: {lr: 3}",
+    "  - 3",
+    "\t",
+    "{",
+    "search: [",
+    "first: {lr: x}",
+    "é: ☃",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=20).map("\n".join))
+def test_any_text_is_a_space_or_a_list_of_faults(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("any") / "space.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        assert isinstance(load_space(path), Space)
+    except SpaceError as error:
+        assert error.faults
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes=st.lists(st.builds("{}={}".format, st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=4))
+def test_any_change_leaves_a_launchable_space_or_a_list_of_faults(changes: list[str]) -> None:
+    try:
+        space = load_space("rg.yaml", changes)
+    except SpaceError as error:
+        assert error.faults
+    else:
+        space.recipe(space.first_point())
