@@ -93,7 +93,10 @@ def test_the_last_rung_ends_a_trial_as_finished_however_it_ranks(study):
         ({"status_reason": "diverged: Ball/fold1/seed0"}, "failed: diverged: Ball/fold1/seed0"),
         ({"rung": None}, "failed: rung is None; it must be the index of a rung, or -1 between rungs"),
         ({"rung": math.nan}, "failed: rung is nan; it must be the index of a rung, or -1 between rungs"),
-        ({"rung": -1, "val_spearman": math.nan}, "failed: val_spearman is nan between rungs; it must be a finite number"),
+        (
+            {"rung": -1, "val_spearman": math.nan},
+            "failed: val_spearman is nan between rungs; it must be a finite number",
+        ),
     ],
 )
 def test_a_result_that_cannot_be_ranked_ends_the_trial_with_a_reason(study, extra, reason):
@@ -208,7 +211,11 @@ def test_every_decision_is_in_the_journal_once(tmp_path):
     study.report("b", [0.4])
     study.report("c", [math.nan])
     lines = [json.loads(line) for line in (tmp_path / "decisions.jsonl").read_text().splitlines()]
-    assert [(line["trial"], line["rung"], line["goes_on"]) for line in lines] == [("a", 0, True), ("b", 0, False), ("c", 0, False)]
+    assert [(line["trial"], line["rung"], line["goes_on"]) for line in lines] == [
+        ("a", 0, True),
+        ("b", 0, False),
+        ("c", 0, False),
+    ]
     assert (lines[1]["rank"], lines[1]["of"], lines[1]["kept"], lines[1]["reason"]) == (2, 2, 1, "stopped at rung 0")
 
 

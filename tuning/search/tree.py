@@ -57,7 +57,7 @@ def _document(
     misc = {"tid": tid, "cmd": None, "workdir": None, "idxs": {name: [tid] for name in domains}, "vals": values}
     result = {"status": hyperopt.STATUS_FAIL} if score is None else {"status": hyperopt.STATUS_OK, "loss": -score}
     [document] = trials.new_trial_docs([tid], [None], [result], [misc])
-    document["state"] = hyperopt.JOB_STATE_ERROR if score is None else hyperopt.JOB_STATE_DONE
+    document["state"] = hyperopt.JOB_STATE_DONE  # HyperOpt would forget a JOB_STATE_ERROR instead of avoiding it
     return dict(document)
 
 
