@@ -180,7 +180,7 @@ def resolve_study(
         raise SpaceError(space.source, faults)
     return Study(
         name=name,
-        space=_at(space, location),
+        space=_at(space, location, storage),
         tasks=resolved_tasks(space, contents),
         modalities=resolved_modalities(space, contents),
         data=location,
@@ -197,9 +197,10 @@ def absolute(location: str | Path) -> str:
     return text.rstrip("/") if "://" in text else str(Path(text).expanduser().resolve())
 
 
-def _at(space: Space, location: str) -> Space:
+def _at(space: Space, location: str, storage: str) -> Space:
     """Returns a space that names its data by itself: best configurations are launched again from it."""
-    if space.data.synthetic is not None and f"/{DATA_FOLDER}/planted-" in location:
+    planted = space.data.synthetic
+    if planted is not None and location == planted_location(planted, storage):
         return space
     data = space.data.model_copy(update={"path": location, "synthetic": None})
     return space.model_copy(update={"data": data})

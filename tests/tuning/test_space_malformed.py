@@ -214,7 +214,8 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "names that YAML reads as numbers or words": (
-        f"version: 1\ndata: {{action: [1, 2], standardise: yes}}\nsearch:\n{LR}fixed: {{batch_size: .nan, width: '32'}}\n",
+        f"version: 1\ndata: {{action: [1, 2], standardise: yes}}\nsearch:\n{LR}"
+        "fixed: {batch_size: .nan, width: '32'}\n",
         [
             "line 2: data.action: [1, 2] must be a name or a list of names (quote a name that looks like a number)",
             "line 2: data.standardise: 'yes' is not true or false",

@@ -53,7 +53,8 @@ def test_a_value_may_hold_an_equals_sign() -> None:
     ("change", "message"),
     [
         ("lr", "--set: 'lr' is not key=value with a dotted key; write for example --set fixed.lr=0.001"),
-        ("fixed..lr=1", "--set: 'fixed..lr=1' is not key=value with a dotted key; write for example --set fixed.lr=0.001"),
+        ("fixed..lr=1", "--set: 'fixed..lr=1' is not key=value with a dotted key; "
+                        "write for example --set fixed.lr=0.001"),
         ("fixed.lr=0.001", "--set: fixed.lr: 0.001 is fixed, and the setting is searched as well; "
                            "keep one; --set search.lr=null stops searching it"),
         ("fixed.widht=32", "--set: fixed.widht: is not a setting of the training; did you mean `width`?"),
