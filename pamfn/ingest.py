@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pamfn.data.faults import ShardError
 from pamfn.data.layouts import per_video, published, table
+from pamfn.data.rules import counted
 from pamfn.data.shard_writer import occupied, write_shards
 from pamfn.data.source import NEAR, Changes, Source, assemble
 from pamfn.data.summary import headline
@@ -116,21 +117,19 @@ def _read(arguments: argparse.Namespace) -> Source:
 def _notes(source: Source, changes: Changes) -> list[str]:
     lines = []
     if changes.cut:
-        lines.append(
-            f"cut {len(changes.cut)} videos whose streams differ by at most {NEAR} segments to the shortest one"
-        )
+        lines.append(f"cut {counted(len(changes.cut), 'video')} to the shortest stream, at most {NEAR} segments less")
     if changes.dropped:
-        lines.append(f"dropped {len(changes.dropped)} videos whose streams differ by more than {NEAR} segments:")
+        lines.append(f"dropped {counted(len(changes.dropped), 'video')} with streams more than {NEAR} segments apart:")
         lines += [f"  {video}: {lengths}" for video, lengths in changes.dropped.items()]
     if source.unlabelled:
-        lines.append(f"left out {source.unlabelled} videos that have features and no label")
+        lines.append(f"left out {counted(source.unlabelled, 'video')} with features and no label")
     return lines
 
 
 def _refuse(faults: list[str], *, status: int) -> int:
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
-    sys.stderr.write(f"{len(faults)} fault{'s' * (len(faults) > 1)}; nothing was written\n")
+    sys.stderr.write(f"{counted(len(faults), 'fault')}; nothing was written\n")
     return status
 
 

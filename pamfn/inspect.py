@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pamfn.data.faults import ShardError
 from pamfn.data.features import FeatureSet
+from pamfn.data.rules import counted
 from pamfn.data.shard_files import find_shards
 from pamfn.data.shards import read_shards
 from pamfn.data.summary import action_table, cautions, headline, modality_table
@@ -71,7 +72,7 @@ def _leftovers(location: str) -> list[str]:
 def _refuse(faults: list[str], *, status: int) -> int:
     for fault in faults:
         sys.stderr.write(f"{fault}\n")
-    sys.stderr.write(f"{len(faults)} fault{'s' * (len(faults) > 1)}\n")
+    sys.stderr.write(f"{counted(len(faults), 'fault')}\n")
     return status
 
 

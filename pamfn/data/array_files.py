@@ -80,7 +80,7 @@ def load_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         UnreadableError: If it is no such file, or lacks one of the arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive.files]
             if missing:
                 raise UnreadableError(f"has no array {missing[0]!r}; it needs {', '.join(names)}")

@@ -16,6 +16,11 @@ SPLITS = ("train", "test")
 _ROWS_AT_ONCE = 4096
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number and its noun: ``1 video``, ``2 videos``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def score_fault(name: str, value: float, largest: float) -> str | None:
     """Returns the rule that a score breaks, if any: it lies in [0, C]."""
     if not math.isfinite(value):
@@ -92,7 +97,7 @@ def _finite_faults(features: FeatureSet, modality: str, values_SD: NDArray[Any])
     owner = order[np.searchsorted(features.offsets[order], bad, side="right") - 1]
     videos, first, counts = np.unique(owner, return_index=True, return_counts=True)
     return [
-        f"video {features.video_ids[v]!r}: {modality} holds NaN or infinity in {n} segment(s), "
+        f"video {features.video_ids[v]!r}: {modality} holds NaN or infinity in {counted(n, 'segment')}, "
         f"the first is {bad[f] - features.offsets[v]}; extract its features again"
         for v, f, n in zip(videos, first, counts, strict=True)
     ]

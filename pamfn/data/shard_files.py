@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pamfn.data.faults import ShardError
+from pamfn.data.rules import counted
 from pamfn.data.schema import Schema, from_metadata
 
 _TEXT = (pa.types.is_string, "string")
@@ -81,7 +82,7 @@ class Shard:
         empty = {name: table.column(name).null_count for name in _CONTENTS if name != "group"}
         if any(empty.values()):
             raise ShardError(
-                [f"{self.name}: column {name!r} is empty for {n} videos" for name, n in empty.items() if n]
+                [f"{self.name}: column {name!r} is empty for {counted(n, 'video')}" for name, n in empty.items() if n]
             )
         return {name: table.column(name).to_pylist() for name in _CONTENTS}
 
@@ -200,7 +201,7 @@ def _set_faults(location: str, shards: list[Shard], *, complete: bool) -> list[s
         reason = (
             f"missing are {gaps}, counted from 0; copy them here" if gaps else "some are there twice; remove copies"
         )
-        faults.append(f"{location}: {len(shards)} shards of {shards[0].count}; {reason}")
+        faults.append(f"{location}: {counted(len(shards), 'shard')} of {shards[0].count}; {reason}")
     return faults
 
 

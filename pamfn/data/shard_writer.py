@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pamfn.data.faults import ShardError
 from pamfn.data.features import FeatureSet
-from pamfn.data.rules import content_faults, identity_faults
+from pamfn.data.rules import content_faults, counted, identity_faults
 from pamfn.data.schema import to_metadata
 
 VIDEOS_PER_ROW_GROUP = 64
@@ -66,9 +66,10 @@ def occupied(out: Path) -> list[str]:
     """Returns why a folder cannot take new shards: it is a file, or holds shards already."""
     if out.exists() and not out.is_dir():
         return [f"{out}: is a file; --out names a folder"]
-    present = sorted(out.glob("*.parquet"))
+    present = sorted(path for path in out.glob("*.parquet") if not path.name.startswith((".", "_")))
     if present:
-        return [f"{out}: already holds {present[0].name} ({len(present)} shards); choose another folder or remove them"]
+        shards = counted(len(present), "shard")
+        return [f"{out}: already holds {present[0].name} ({shards}); choose another folder or remove them"]
     return []
 
 

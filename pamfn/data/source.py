@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pamfn.data.faults import ShardError
 from pamfn.data.features import FeatureSet
 from pamfn.data.label_files import Label
-from pamfn.data.rules import rows_not_finite
+from pamfn.data.rules import counted, rows_not_finite
 from pamfn.data.schema import Schema
 
 NEAR = 2  # streams this many segments apart are cut to the shorter: extractors round a video's end differently
@@ -151,7 +151,10 @@ def _as_sequence(values: NDArray[Any] | None, width: int, dtype: str | None) -> 
     if values.ndim == 3:
         values = values.mean(axis=1, dtype=np.float64).astype(values.dtype)
     if len(bad := rows_not_finite(values)):
-        return None, f"NaN or infinity in {len(bad)} segment(s), the first is {bad[0]}; extract its features again"
+        return (
+            None,
+            f"NaN or infinity in {counted(len(bad), 'segment')}, the first is {bad[0]}; extract its features again",
+        )
     stored = np.dtype(dtype or ("float16" if values.dtype == np.float16 else "float32"))
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(values, dtype=stored)

@@ -73,6 +73,7 @@ def _balanced(
 ) -> NDArray[np.int64]:
     histogram_GS = _strata_counts(values, groups)
     share_S = np.maximum(histogram_GS.sum(0), 1)
+    share_S[-1] /= np.sqrt(len(share_S) - 1)  # sizes weigh as much as all strata together
     shuffled = rng.permutation(len(histogram_GS))
     telling = shuffled[np.argsort(-histogram_GS[shuffled].std(axis=1), kind="stable")]
     filled_FS = np.zeros((folds, histogram_GS.shape[1]))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pamfn.data.features import Contents, FeatureSet
-from pamfn.data.rules import SPLITS
+from pamfn.data.rules import SPLITS, counted
 
 
 def headline(features: FeatureSet, *, shards: int, stored: int) -> str:
@@ -18,8 +18,8 @@ def headline(features: FeatureSet, *, shards: int, stored: int) -> str:
     streams = ", ".join(f"{name} {width}" for name, width in features.schema.modalities.items())
     digest = features.schema.digest or features.sealed().schema.digest
     return (
-        f"{len(features)} videos ({counts}) of {len(actions)} action{'s' * (len(actions) > 1)} ({', '.join(actions)}); "
-        f"{streams}; {shards} shard{'s' * (shards > 1)}, {stored / 1e6:.1f} MB; digest {digest[:12]}"
+        f"{counted(len(features), 'video')} ({counts}) of {counted(len(actions), 'action')} ({', '.join(actions)}); "
+        f"{streams}; {counted(shards, 'shard')}, {stored / 1e6:.1f} MB; digest {digest[:12]}"
     )
 
 
@@ -59,7 +59,9 @@ def cautions(contents: Contents) -> list[str]:
         ]
     sides = [{contents.groups[i] for i in contents.where(split=split)} - {None} for split in SPLITS]
     if both := sides[0] & sides[1]:
-        lines.append(f"{len(both)} groups have videos in train and in test, {sorted(map(str, both))[0]!r} among them")
+        lines.append(
+            f"{counted(len(both), 'group')} with videos in train and in test, {sorted(map(str, both))[0]!r} among them"
+        )
     return lines
 
 

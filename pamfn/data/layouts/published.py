@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pamfn.data.array_files import UnreadableError, load_pickled_dict
 from pamfn.data.label_files import Label, headless_labels, read_text, tabbed_labels
+from pamfn.data.rules import counted
 from pamfn.data.source import Source, Stream, Video
 
 EXTRACTORS = {1: {"rgb": "VST", "flow": "I3D", "audio": "AST"}, 2: {"rgb": "UMT", "flow": "I3D", "audio": "MAST"}}
@@ -94,7 +95,7 @@ def _add_videos(source: Path, action: str, labels: list[Label], found: Source) -
     for modality, extractor in found.extractors.items():
         file = f"features/{action}_{modality}_{extractor}.npy"
         if not (source / file).is_file():
-            found.faults.append(f"{file}: is missing; {len(labels)} labelled videos need it")
+            found.faults.append(f"{file}: is missing; {counted(len(labels), 'labelled video')} without features")
             continue
         try:
             tables[modality] = (file, load_pickled_dict(source / file))
