@@ -15,12 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pamfn.data.faults import ShardError
-from pamfn.data.features import Contents
 from pamfn.data.shards import read_table_of_contents
+from pamfn.phases.replica import Task
 from pamfn.recipe import Recipe
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.sections import Synthetic
@@ -28,7 +25,6 @@ from tuning.space import Draft
 from tuning.space_model import Space
 from tuning.space_rules import touches
 from tuning.study_rules import contents_breaches, notes_on, resolved_modalities, resolved_tasks
-from tuning.tasks import Task, cut_folds
 
 __all__ = ["Study", "Task", "data_location", "epoch_at", "resolve_study"]
 
@@ -97,12 +93,6 @@ class Study:
         """Returns ``task/fold0/seed0`` for every replica of a trial: tasks, then folds, then seeds."""
         folds, seeds = range(self.space.evaluation.folds), range(self.space.evaluation.seeds)
         return tuple(f"{task.name}/fold{fold}/seed{seed}" for task in self.tasks for fold in folds for seed in seeds)
-
-    def folds(self, contents: Contents, task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns a task's training videos, as indices into ``contents``, and the fold of each; both shape (n,)."""
-        evaluation = self.space.evaluation
-        grouped = evaluation.group is not None
-        return cut_folds(contents, task, folds=evaluation.folds, grouped=grouped, seed=self.seed)
 
     def _rung_epochs(self, budget: int) -> list[int]:
         scheduler, epochs = self.space.scheduler, []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pamfn.data.features import Contents
+from pamfn.phases.replica import Task, cross_validation
 from tuning.faults import UNSET, nearest_or_all
 from tuning.space_model import Space
 from tuning.space_rules import Breach, epochs_breaches, grace_breaches, modality_breaches
-from tuning.tasks import Task, cut_folds, tasks_of
+from tuning.tasks import tasks_of
 
 
 def resolved_tasks(space: Space, contents: Contents) -> tuple[Task, ...]:
@@ -103,7 +104,7 @@ def _fold_breaches(space: Space, contents: Contents, task: Task, training: int) 
         return
     grouped = space.evaluation.group is not None and any(group is not None for group in contents.groups)
     try:
-        cut_folds(contents, task, folds=folds, grouped=grouped, seed=space.seed)
+        cross_validation(contents, [task], folds=folds, seeds=1, seed=space.seed, grouped=grouped)
     except ValueError as error:
         message = str(error).removeprefix("folds: ")
         yield Breach(path, folds, f"folds cannot be cut for {task.name}: {message}")

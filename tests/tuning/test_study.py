@@ -121,19 +121,6 @@ def test_every_milestone_of_the_reference_class_is_an_epoch_of_its_own(
     assert set(study.rungs(recipe)) <= set(study.milestones(recipe))
 
 
-def test_folds_are_the_same_for_every_trial_and_keep_groups_whole(shards: str) -> None:
-    study = study_of("quickstart.yaml", shards)
-    videos, fold = study.folds(TINY, study.tasks[0])
-    again, same = study.folds(TINY, study.tasks[0])
-    assert np.array_equal(videos, again)
-    assert np.array_equal(fold, same)
-    assert {TINY.splits[video] for video in videos} == {"train"}
-    folds_of_group: dict[str | None, set[int]] = {}
-    for video, held_out in zip(videos, fold, strict=True):
-        folds_of_group.setdefault(TINY.groups[video], set()).add(int(held_out))
-    assert {len(folds) for folds in folds_of_group.values()} == {1}
-
-
 def test_cutting_through_groups_is_allowed_and_noted(shards: str, tmp_path: Path) -> None:
     loose = study_of(space_file(tmp_path, "evaluation: {group: null}\n"), shards)
     assert loose.notes == (

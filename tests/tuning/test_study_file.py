@@ -8,16 +8,15 @@ import pytest
 
 from tuning.faults import SpaceError
 from tuning.space import load_space
-from tuning.study import Study
+from tuning.study import Study, Task
 from tuning.study_file import check_launch, differences, read_record, record_of, write_study
-from tuning.tasks import Task
 
 
 def study(root: Path, *sets: str) -> Study:
     return Study(
         name="mine",
         space=load_space("rg.yaml", sets),
-        tasks=(Task("Ball", "total", "Ball"),),
+        tasks=(Task(name="Ball", action="Ball", score="total"),),
         modalities=("rgb", "flow", "audio"),
         data="/shards/rg",
         digest="d1",
