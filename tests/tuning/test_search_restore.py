@@ -43,7 +43,8 @@ class Fake(tune.Trainable):
         rung = RUNGS.index(self.epoch) if self.epoch in RUNGS else -1
         if rung >= 0 and score == score:
             self.rung_scores = {**self.rung_scores, str(rung): score}
-        return {"rung": rung, "val_spearman": score, "rung_scores": self.rung_scores, "progress": self.epoch / RUNGS[-1]}
+        progress = self.epoch / RUNGS[-1]
+        return {"rung": rung, "val_spearman": score, "rung_scores": self.rung_scores, "progress": progress}
 
     def reset_config(self, config):
         self.config = config
