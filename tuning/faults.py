@@ -65,7 +65,7 @@ def near_miss(word: str, known: Iterable[str]) -> str:
 
 def nearest_or_all(word: str, known: Sequence[str]) -> str:
     """Returns the near miss, or where none is close the list of what there is."""
-    return near_miss(word, known) or f"there is {', '.join(known) or 'none'}"
+    return near_miss(word, known) or f"known: {', '.join(known) or 'none'}"
 
 
 def _reading_order(fault: Fault) -> tuple[bool, int, str]:

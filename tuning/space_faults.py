@@ -69,7 +69,7 @@ def _unknown_key(location: tuple[str | int, ...], path: Path) -> Breach:
     hint = near_miss(key, known)
     if not hint and key in settings():
         hint = "it is a setting of the training: put it under search or fixed"
-    return Breach(path, UNSET, "is no key here", hint or f"there is {', '.join(known)}")
+    return Breach(path, UNSET, "is no key here", hint or f"known: {', '.join(known)}")
 
 
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:

@@ -161,8 +161,8 @@ def resolve_study(
     try:
         _, contents = read_table_of_contents(location)
     except ShardError as error:
-        where = draft.document.line(("data", "path")) if space.data.path else "--data"
-        raise SpaceError(space.source, [*faults, *(Fault(where, "", UNSET, text) for text in error.faults)]) from error
+        place = _place_of(location, draft)
+        raise SpaceError(space.source, [*faults, *(Fault(place, "", UNSET, text) for text in error.faults)]) from error
     if ("data",) not in draft.broken:
         breaches = (b for b in contents_breaches(space, contents) if not touches(b.path, draft.broken))
         faults += [fault for fault in map(draft.fault, breaches) if fault not in faults]
@@ -185,6 +185,12 @@ def absolute(location: str | Path) -> str:
     """Returns a folder as an absolute path; a URI stays as it is."""
     text = str(location)
     return text.rstrip("/") if "://" in text else str(Path(text).expanduser().resolve())
+
+
+def _place_of(location: str, draft: Draft) -> int | str:
+    """Returns the line of a space that names this location, or the option that must have."""
+    path = draft.space.data.path
+    return draft.document.line(("data", "path")) if path is not None and absolute(path) == location else "--data"
 
 
 def _at(space: Space, location: str, storage: str) -> Space:

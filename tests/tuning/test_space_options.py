@@ -45,6 +45,11 @@ def test_null_takes_a_setting_out_of_the_search_so_that_it_can_be_fixed() -> Non
     assert space.recipe(space.first_point()).lr == 1e-3
 
 
+def test_what_is_no_longer_searched_leaves_the_first_trial_as_well() -> None:
+    space = load_space("fisv.yaml", ["search.lr=null"])
+    assert space.first_point() == {"fusion_nets": 6, "tau_init": 10.0, "stages": 3}
+
+
 def test_a_value_may_hold_an_equals_sign() -> None:
     assert load_space("rg.yaml", ["data.path=runs/a=b"]).data.path == "runs/a=b"
 

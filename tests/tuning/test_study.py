@@ -238,6 +238,19 @@ def test_data_that_cannot_be_read_is_a_fault_beside_those_of_the_space(tmp_path:
     assert "nowhere" in found[1]
 
 
+def test_unreadable_data_is_blamed_on_the_line_that_names_it(tmp_path: Path) -> None:
+    path = space_file(tmp_path, f"data:\n  path: {tmp_path}/nowhere\n")
+    assert faults(path, f"{tmp_path}/nowhere")[0].startswith("line 5: ")
+    assert faults(path, f"{tmp_path}/elsewhere")[0].startswith("--data: ")
+
+
+def test_a_name_like_none_of_the_data_is_answered_with_all_there_are(shards: str, tmp_path: Path) -> None:
+    assert faults(space_file(tmp_path, "data: {score: xyz, action: [qqqq]}\n"), shards) == [
+        "line 4: data.action: 'qqqq' is no action class of the data; known: Ball, Hoop",
+        "line 4: data.score: 'xyz' is no score of the data; known: total",
+    ]
+
+
 def test_the_option_goes_before_the_files_data_and_planted_data_lies_under_the_storage(tmp_path: Path) -> None:
     planted = read_space("quickstart.yaml")
     assert data_location(planted, data=str(tmp_path)) == str(tmp_path)
