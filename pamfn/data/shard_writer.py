@@ -100,9 +100,16 @@ def _write(features: FeatureSet, groups: list[NDArray[np.int64]], folder: Path, 
     path = folder / f"part-{index:05d}-of-{count:05d}.parquet"
     schema = arrow_schema(features).with_metadata(to_metadata(features.schema, shard=index, shards=count))
     # Features hardly repeat: bytes are split by their place in a number, which zstd then packs; no dictionary.
-    split = [f"{name}.list.element.list.element" for name in features.features]
+    numbers = [f"{name}.list.element.list.element" for name in features.features]
+    known = ["video_id", "action", "split", "group", "segments"]
     with pq.ParquetWriter(
-        path, schema, compression="zstd", compression_level=1, use_dictionary=False, use_byte_stream_split=split
+        path,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        use_byte_stream_split=numbers,
+        write_statistics=known,
     ) as writer:
         for group in groups:
             writer.write_table(_table(features.subset(group), schema), row_group_size=len(group))
