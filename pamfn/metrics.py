@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +33,9 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
     if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
         raise ValueError(f"spearman: shapes {x.shape} and {y.shape} must be equal, flat, and of at least 2 videos")
     if np.ptp(y) == 0:
-        raise ValueError(f"spearman: all {len(y)} annotated scores are {y[0]:g}; a correlation needs scores that differ")
+        raise ValueError(
+            f"spearman: all {len(y)} annotated scores are {y[0]:g}; a correlation needs scores that differ"
+        )
     if not np.isfinite(x).all():
         return float("nan")
     if is_constant(x):
@@ -62,32 +64,29 @@ def fisher_mean(correlations: ArrayLike) -> float:
     return float(np.tanh(np.arctanh(np.clip(values, -CLIP, CLIP)).mean()))
 
 
-def bootstrap_interval(
-    predicted: Sequence[NDArray[np.float64]],
-    truth: Sequence[NDArray[np.float64]],
-    *,
-    seed: int,
-    level: float = 0.95,
-    draws: int = 2000,
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
-) -> tuple[float, float]:
-    """Returns the percentile bootstrap interval, over videos, of a study's Fisher-z average correlation.
+def bootstrap_averages(
+    predicted: Sequence[NDArray[np.float64]], truth: Sequence[NDArray[np.float64]], *, seed: int, draws: int = 2000
+) -> NDArray[np.float64]:
+    """Returns a study's average correlation under draws of its videos with replacement, shape (draws,).
 
-    Videos are drawn with replacement within each class; all seeds of a class see the same draw.
+    Videos are drawn within each class, and all networks of a class see the same draw; the average over classes and
+    networks is Fisher's. Two models that are given the same seed see the same videos: differences are paired.
 
     Args:
-        predicted: One array a class, shape (seeds, videos of the class).
+        predicted: One array a class, shape (networks, videos of the class).
         truth: One array a class, shape (videos of the class,).
         seed: Seed of the draws.
-        level: Coverage of the interval.
-        draws: Bootstrap draws.
-        statistic: Maps correlations (classes, seeds, draws) to (draws,); the Fisher-z mean over both by default.
+        draws: How many.
     """
-    correlations = np.stack(
-        [_resampled(p, t, np.random.default_rng([seed, i]), draws) for i, (p, t) in enumerate(zip(predicted, truth, strict=True))]
-    )
-    combine = statistic or (lambda r: np.tanh(np.arctanh(np.clip(r, -CLIP, CLIP)).mean((0, 1))))
-    low, high = np.quantile(combine(correlations), [(1 - level) / 2, (1 + level) / 2])
+    pairs = enumerate(zip(predicted, truth, strict=True))
+    correlations = np.stack([_resampled(p, t, np.random.default_rng([seed, i]), draws) for i, (p, t) in pairs])
+    averages: NDArray[np.float64] = np.tanh(np.arctanh(np.clip(correlations, -CLIP, CLIP)).mean((0, 1)))
+    return averages
+
+
+def interval(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Returns the percentile interval of bootstrap draws."""
+    low, high = np.quantile(np.asarray(draws, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

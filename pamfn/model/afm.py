@@ -44,7 +44,8 @@ class AttentionWeights(nn.Module):
         """Maps M features (R, B, T, D) to weights (F, B, T, M) that sum to 1 over M."""
         act = ACTIVATIONS[self.activation]
         read = [
-            act(norm(project(x), segments)) for project, norm, x in zip(self.projections, self.norms, modal, strict=True)
+            act(norm(project(x), segments))
+            for project, norm, x in zip(self.projections, self.norms, modal, strict=True)
         ]
         axis = self.fusion_axis
         # All FusionNets of a replica read the same input: one product with their weights side by side.
@@ -108,9 +109,7 @@ class PolicyNet(nn.Module):
         return batched_linear(x, weight_RKD, axis.by_replica(self.logits.bias).flatten(1, 2))
 
 
-def decide(
-    logits_RBTK: Tensor, enabled_RK: Tensor, tau_R: Tensor, gumbel_RBTK: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def decide(logits_RBTK: Tensor, enabled_RK: Tensor, tau_R: Tensor, gumbel_RBTK: Tensor | None) -> tuple[Tensor, Tensor]:
     """Returns the decision and its straight-through mask (Eq. 9, 10 and 12).
 
     Eq. 9 decides by log P + G without the temperature; Eq. 10's soft decision divides by it, and Eq. 12 lends its

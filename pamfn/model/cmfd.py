@@ -33,7 +33,14 @@ class CrossModalDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.attention = OneQueryAttention(
-            rows, 2 * width, width, heads=heads, negative=negative, dropout=dropout, query_layers=query_layers, site=site
+            rows,
+            2 * width,
+            width,
+            heads=heads,
+            negative=negative,
+            dropout=dropout,
+            query_layers=query_layers,
+            site=site,
         )
 
     def forward(

@@ -45,9 +45,7 @@ class MixedBlock(nn.Module):
 
     def forward(self, state_RBTS: Tensor, segments: Segments) -> Tensor:
         """Maps the mixed state (R, B, T, 3 D) to (R, B, T, D)."""
-        return self._finish(
-            self.conv1(segments.zeroed(state_RBTS)), self.shortcut(state_RBTS), segments
-        )
+        return self._finish(self.conv1(segments.zeroed(state_RBTS)), self.shortcut(state_RBTS), segments)
 
     def of_zeros(self, videos: int, segments: Segments) -> Tensor:
         """Returns what the first stage's state of zeros gives, (R, B, T, D): its products are biases."""

@@ -83,6 +83,10 @@ def _plan(recipe: Recipe, replicas: Sequence[Replica]) -> Plan:
 def _temperature_faults(network: PAMFN) -> list[str]:
     """Returns why a replica's temperature ends it: at 0 or below, Eq. 10 would turn the decision round."""
     return [
-        "" if tau > 0 else f"diverged: temperature {tau:g} is not above 0" if not math.isnan(tau) else "diverged: temperature is NaN"
+        ""
+        if tau > 0
+        else f"diverged: temperature {tau:g} is not above 0"
+        if not math.isnan(tau)
+        else "diverged: temperature is NaN"
         for tau in network.tau_R.tolist()
     ]

@@ -74,39 +74,40 @@ def cross_validation(
     return replicas
 
 
-def whole_split(contents: Contents, tasks: Sequence[Task], *, seeds: int, seed: int, scored_on: str) -> list[Replica]:
-    """Returns replicas that train on the whole training split, tasks x seeds, scored on another split.
+def whole_split(
+    contents: Contents, tasks: Sequence[Task], *, seeds: int, seed: int, trained_on: str | None, scored_on: str | None
+) -> list[Replica]:
+    """Returns replicas of whole splits, tasks x seeds.
 
     Args:
         contents: The videos.
         tasks: The classes.
         seeds: Networks a class.
         seed: The study's seed.
-        scored_on: Split of the videos they are scored on: ``test``, or ``none``.
+        trained_on: Split of the training videos, or None for networks that are trained already.
+        scored_on: Split of the videos they are scored on, or None.
 
     Raises:
         ValueError: If a class has no videos in a split.
     """
     none = np.empty(0, dtype=np.int64)
+
+    def videos(task: Task, split: str | None) -> NDArray[np.int64]:
+        return none if split is None else _videos(contents, task, split)
+
     return [
-        _replica(
-            contents,
-            task,
-            -1,
-            s,
-            seed,
-            _videos(contents, task, "train"),
-            none if scored_on == "none" else _videos(contents, task, scored_on),
-        )
+        _replica(contents, task, -1, index, seed, videos(task, trained_on), videos(task, scored_on))
         for task in tasks
-        for s in range(seeds)
+        for index in range(seeds)
     ]
 
 
 def _videos(contents: Contents, task: Task, split: str) -> NDArray[np.int64]:
     videos = contents.where(action=task.action, split=split)
     if len(videos) < 2:
-        raise ValueError(f"{task.name}: {len(videos)} videos of action {task.action!r} in split {split!r}; 2 are needed")
+        raise ValueError(
+            f"{task.name}: {len(videos)} videos of action {task.action!r} in split {split!r}; 2 are needed"
+        )
     return videos
 
 

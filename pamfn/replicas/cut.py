@@ -40,7 +40,9 @@ def cut(network: nn.Module, replica: int, *, leave: Sequence[str] = ()) -> dict[
         leave: Prefixes of names to leave out.
     """
     return {
-        name: _plain(module, own, tensor.detach()[rows_of(module, replica)]).clone(memory_format=torch.contiguous_format)
+        name: _plain(module, own, tensor.detach()[rows_of(module, replica)]).clone(
+            memory_format=torch.contiguous_format
+        )
         for name, module, own, tensor in entries(network)
         if not name.startswith(tuple(leave))
     }

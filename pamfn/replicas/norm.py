@@ -59,8 +59,12 @@ class BatchNorm(nn.Module):
     def _remember(self, mean_RD: Tensor, variance_RD: Tensor, count_R1: Tensor) -> None:
         unbiased_RD = variance_RD * (count_R1 / (count_R1 - 1).clamp(min=1))
         share_R1 = self.momentum * (count_R1 > 0)
-        self.running_mean.copy_(torch.where(share_R1 > 0, self.running_mean.lerp(mean_RD, self.momentum), self.running_mean))
-        self.running_var.copy_(torch.where(share_R1 > 0, self.running_var.lerp(unbiased_RD, self.momentum), self.running_var))
+        self.running_mean.copy_(
+            torch.where(share_R1 > 0, self.running_mean.lerp(mean_RD, self.momentum), self.running_mean)
+        )
+        self.running_var.copy_(
+            torch.where(share_R1 > 0, self.running_var.lerp(unbiased_RD, self.momentum), self.running_var)
+        )
 
 
 class _Normalise(torch.autograd.Function):
@@ -99,7 +103,10 @@ class _Normalise(torch.autograd.Function):
         grad_bias_RD = grad_RND.sum(1)
         grad_weight_RD = (grad_RND * normal_RND).sum(1)
         input_grad = torch.addcmul(
-            grad_RND - (grad_bias_RD / divisor_R1)[:, None], normal_RND, (grad_weight_RD / divisor_R1)[:, None], value=-1
+            grad_RND - (grad_bias_RD / divisor_R1)[:, None],
+            normal_RND,
+            (grad_weight_RD / divisor_R1)[:, None],
+            value=-1,
         )
         input_grad *= (weight_RD * inverse_RD)[:, None]
         if mask_RN1 is not None:

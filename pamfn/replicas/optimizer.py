@@ -88,7 +88,8 @@ class ReplicaOptimizer:
             self._inner.state.pop(row, None)
             if mine:
                 self._inner.state[row] = {
-                    name: value.clone() if name == "step" else value.to(row.device).clone() for name, value in mine.items()
+                    name: value.clone() if name == "step" else value.to(row.device).clone()
+                    for name, value in mine.items()
                 }
 
 
@@ -114,5 +115,3 @@ def learning_rate(epoch: int, *, peak: float, floor: float, epochs: int, schedul
         return peak
     low = min(floor, peak)
     return low + (peak - low) * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-

@@ -1,0 +1,97 @@
+"""Phase 1 for a set of replicas, through the store that trials and studies share."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pamfn.data.bank import Bank
+from pamfn.data.features import Contents
+from pamfn.phases.branches import branch_settings, branch_states, branch_training
+from pamfn.phases.replica import Replica
+from pamfn.recipe import Recipe
+from tuning.branches import BranchStore, branch_key
+
+HELD_OUT = "held_out_spearman"  # stored beside a branch's weights; NaN where nothing was held out
+FORMAT = 1  # of the training itself; a change of its numbers makes new keys
+
+
+class BranchDiverged(ValueError):  # noqa: N818  # reads as what happened
+    """Phase 1 ended in numbers that are not finite; the message names the branch."""
+
+
+class Pretraining:
+    """The branches of a trial's replicas: loaded where somebody has trained them, trained where nobody has.
+
+    Args:
+        recipe: The trial's settings.
+        replicas: Its replicas.
+        bank: Features, with the modalities in the network's order.
+        contents: The videos that the bank holds.
+        store: Where branches are kept.
+    """
+
+    def __init__(
+        self, recipe: Recipe, replicas: Sequence[Replica], bank: Bank, contents: Contents, store: BranchStore
+    ) -> None:
+        self._recipe, self._replicas, self._bank, self._store = recipe, replicas, bank, store
+        self.keys = {
+            modality: [_key(recipe, modality, replica, contents) for replica in replicas] for modality in bank.widths
+        }
+        self._asked = {key: (m, i) for m, keys in self.keys.items() for i, key in enumerate(keys)}
+        self.trained = 0
+
+    def branches(self) -> tuple[dict[str, list[dict[str, Tensor]]], dict[str, list[float]]]:
+        """Returns, by modality, each replica's branch and its correlation on the held-out fold.
+
+        Raises:
+            BranchDiverged: If a branch that had to be trained here diverged.
+        """
+        found = self._store.fetch(list(self._asked), self._train, chunk=len(self._replicas))
+        states = {m: [dict(found[key]) for key in keys] for m, keys in self.keys.items()}
+        scores = {m: [float(state.pop(HELD_OUT)) for state in mine] for m, mine in states.items()}
+        return states, scores
+
+    def _train(self, keys: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Tensor], Mapping[str, Any]]]:
+        """Trains the branches of these keys, those of one modality side by side."""
+        for modality in dict.fromkeys(self._asked[key][0] for key in keys):
+            mine = [key for key in keys if self._asked[key][0] == modality]
+            replicas = [self._replicas[self._asked[key][1]] for key in mine]
+            scored = all(len(replica.valid) for replica in replicas)
+            training = branch_training(self._recipe, modality, replicas, self._bank)
+            (report,) = training.run([1.0], score=scored)
+            ended = [
+                f"{modality} branch of {r.name}: {why}" for r, why in zip(replicas, report.ended, strict=True) if why
+            ]
+            if ended:
+                raise BranchDiverged("; ".join(ended))
+            scores = report.scores if scored else [math.nan] * len(mine)
+            for key, replica, state, score in zip(mine, replicas, branch_states(training), scores, strict=True):
+                self.trained += 1
+                meta = {"modality": modality, "replica": replica.name, "settings": branch_settings(self._recipe)}
+                yield key, {**state, HELD_OUT: torch.tensor(score)}, meta
+
+
+def _key(recipe: Recipe, modality: str, replica: Replica, contents: Contents) -> str:
+    """Returns the content key of one branch: its settings, the data, the videos it trains and is scored on, its seed."""
+    return branch_key(
+        **branch_settings(recipe),
+        format=FORMAT,
+        modality=modality,
+        data=contents.schema.digest,
+        task=replica.task,
+        videos=_digest(replica, contents),
+        seed=replica.seed,
+    )
+
+
+def _digest(replica: Replica, contents: Contents) -> str:
+    digest = hashlib.sha256()
+    for videos in (replica.train, replica.valid):
+        digest.update(b"|".join(f"{contents.video_ids[v]}={replica.scores_V[v]!r}".encode() for v in videos) + b"||")
+    return digest.hexdigest()
