@@ -66,7 +66,7 @@ def cross_validation(
     replicas = []
     for task in tasks:
         videos = _videos(contents, task, "train")
-        groups = [str(contents.groups[v]) for v in videos] if grouped else None
+        groups = [contents.groups[v] for v in videos] if grouped else None
         fold_of = fold_assignment(contents.scores[task.score][videos], folds, derive(seed, "folds", task.name), groups)
         for fold in range(folds):
             parts = videos[fold_of != fold], videos[fold_of == fold]
