@@ -106,9 +106,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{arguments.videos} videos, {result['megabytes']:.0f} MB {arguments.dtype} in memory,", end=" ")
     print(f"{result['megabytes_on_disk']:.0f} MB as shards (written at {result['write_mb_s']:.0f} MB/s)")
     print(f"np.load            {result['np_load_mb_s']:7.0f} MB/s")
-    print(
-        f"shards             {result['shards_mb_s']:7.0f} MB/s, {result['shards_over_np_load']:.2f} of np.load, {result['shards_seconds']:.1f} s"
-    )
+    share = f"{result['shards_over_np_load']:.2f} of np.load, {result['shards_seconds']:.1f} s"
+    print(f"shards             {result['shards_mb_s']:7.0f} MB/s, {share}")
     print(f"shards, one action {result['one_action_mb_s']:7.0f} MB/s")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pamfn.data.rules import score_fault, split_fault
+from pamfn.data.rules import counted, score_fault, split_fault
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def headless_labels(
     for number, line in _lines(text):
         cells, where = line.split(), f"{file}:{number}"
         if not len(names) < len(cells) <= len(names) + 2:
-            faults.append(f"{where}: {len(cells)} cells; a row is: id {' '.join(names)} [deductions]")
+            faults.append(f"{where}: {counted(len(cells), 'cell')}; a row is: id {' '.join(names)} [deductions]")
             continue
         read = dict(zip(names, cells[1:], strict=False))
         scores = _scores({name: read[name] for name in wanted}, largest, cells[0], where, faults)
@@ -79,10 +79,10 @@ def tabbed_labels(text: str, file: str, split: str, score: str, largest: float, 
     faults += missing
     labels: list[Label] = []
     for number, line in [] if missing else rows[1:]:
-        cells, where = [cell.strip() for cell in line.split("\t")], f"{file}:{number}"
-        row = dict(zip(header, cells, strict=False))
-        if len(cells) != len(header) or not row["name"]:
-            faults.append(f"{where}: {len(cells)} cells, the first {cells[0]!r}; the header has {len(header)}")
+        cells, where = [cell.strip() for cell in line.rstrip().split("\t")], f"{file}:{number}"
+        row = {**dict.fromkeys(header, ""), **dict(zip(header, cells, strict=False))}
+        if len(cells) > len(header) or not row["name"]:
+            faults.append(f"{where}: {counted(len(cells), 'cell')}, name {row['name']!r}; the header has {len(header)}")
             continue
         scores = _scores({score: row[score.lower()]}, {score: largest}, row["name"], where, faults)
         labels.append(Label(row["name"], split, scores, where))
@@ -115,7 +115,9 @@ def csv_labels(
             continue
         where, row = f"{file}:{number}", dict(zip(header, (c.strip() for c in cells), strict=False))
         if len(cells) != len(header) or not row["id"]:
-            faults.append(f"{where}: {len(cells)} cells, id {row['id']!r}; the header has {len(header)}")
+            faults.append(
+                f"{where}: {counted(len(cells), 'cell')}, id {row.get('id', '')!r}; the header has {len(header)}"
+            )
             continue
         if rule := split_fault(row["split"]):
             faults.append(f"{where}: video {row['id']!r}: {rule}")

@@ -66,11 +66,29 @@ def test_bad_rows_are_named_by_line_and_the_others_read() -> None:
     labels, faults = tabbed("name\ttotal\nBall_001\t12\nBall_002\nBall_003\ttwelve\nBall_004\t\nBall_005\t25.5\n")
     assert labels[0].scores == {"total": 12.0}
     assert faults == [
-        "RG/train.txt:3: 1 cells, the first 'Ball_002'; the header has 2",
+        "RG/train.txt:3: video 'Ball_002': score 'total' is missing (read as nan); every video needs one",
         "RG/train.txt:4: video 'Ball_003': score 'total' is 'twelve', not a number",
         "RG/train.txt:5: video 'Ball_004': score 'total' is missing (read as nan); every video needs one",
         "RG/train.txt:6: video 'Ball_005': score 'total' is 25.5, outside 0 to 25; "
         "correct it, or give the true C by --score-max",
+    ]
+
+
+def test_cells_too_many_and_a_missing_name_are_faults_and_trailing_tabs_are_not() -> None:
+    labels, faults = tabbed("name\ttotal\tlength\nBall_001\t12\t95\t\t\n\t13\nBall_002\t14\t95\t7\n")
+    assert [label.video_id for label in labels] == ["Ball_001"]
+    assert faults == [
+        "RG/train.txt:3: 2 cells, name ''; the header has 3",
+        "RG/train.txt:4: 4 cells, name 'Ball_002'; the header has 3",
+    ]
+
+
+def test_rows_of_a_table_have_as_many_cells_as_the_header() -> None:
+    _, faults = table("split,id,score\ntrain\ntrain,,3\ntrain,a,3,4\n")
+    assert faults == [
+        "labels.csv:2: 1 cell, id ''; the header has 3",
+        "labels.csv:3: 3 cells, id ''; the header has 3",
+        "labels.csv:4: 4 cells, id 'a'; the header has 3",
     ]
 
 
