@@ -61,6 +61,7 @@ def client_of(uri: str) -> Any:
     Its progress messages are silenced, and its usage reports too unless ``MLFLOW_DISABLE_TELEMETRY`` says otherwise.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):
@@ -69,7 +70,7 @@ def client_of(uri: str) -> Any:
 
 
 def _check_sqlite(uri: str) -> list[str]:
-    if ":///" not in uri or not uri.split(":///", 1)[1].split("?", 1)[0]:
+    if ":///" not in uri or uri.split(":///", 1)[1].split("?", 1)[0] in ("", ":memory:"):
         return [f"tracking URI {uri!r}: names no file; give sqlite:///FILE"]
     path = sqlite_file(uri)
     if path.is_dir():

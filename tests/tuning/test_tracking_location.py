@@ -1,0 +1,101 @@
+"""Tracking URIs: what is refused before a study starts, and where to look afterwards."""
+
+from __future__ import annotations
+
+import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from tuning.tracking import charts_page, check_tracking, compare_page, ui_command
+from tuning.tracking.location import absolute, artifact_folder
+
+
+def test_a_file_that_is_not_there_yet_is_fine_and_is_not_made(tmp_path):
+    assert check_tracking(f"sqlite:///{tmp_path}/new/mlflow.db") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_database(tmp_path):
+    uri = f"sqlite:///{tmp_path}"
+    assert check_tracking(uri) == [f"tracking URI {uri!r}: {tmp_path} is a folder; give sqlite:///{tmp_path}/mlflow.db"]
+
+
+def test_another_kind_of_file_is_no_database(tmp_path):
+    (tmp_path / "notes.txt").write_text("not a database at all")
+    uri = f"sqlite:///{tmp_path}/notes.txt"
+    (fault,) = check_tracking(uri)
+    assert fault == f"tracking URI {uri!r}: {tmp_path}/notes.txt is not a SQLite database; give another file"
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    (fault,) = check_tracking(f"sqlite:///{tmp_path}/file/mlflow.db")
+    assert f"{tmp_path}/file is not a folder you may write to" in fault
+
+
+@pytest.mark.parametrize("uri", ["", "mlruns", "file:///tmp/mlruns", "databricks", "sqlit:///mlflow.db"])
+def test_what_is_neither_database_nor_server_is_refused(uri):
+    (fault,) = check_tracking(uri)
+    assert fault.startswith(f"tracking URI {uri!r}: not a database or a server; give sqlite:///FILE")
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_sqlite_uri_must_name_a_file(uri):
+    assert check_tracking(uri) == [f"tracking URI {uri!r}: names no file; give sqlite:///FILE"]
+
+
+def test_a_server_that_does_not_answer_is_one_line():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"
+    (fault,) = check_tracking(uri)
+    assert fault.startswith(f"tracking URI {uri!r}: no answer (")
+    assert "start it with `mlflow server`" in fault
+
+
+def test_a_server_that_forbids_says_so():
+    class Forbids(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(403)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Forbids)
+    Thread(target=server.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_port}"
+    (fault,) = check_tracking(uri)
+    server.shutdown()
+    way_out = "allow this host name on the server (--allowed-hosts)"
+    assert fault == f"tracking URI {uri!r}: the server answered 403 Forbidden; {way_out}"
+
+
+def test_a_missing_driver_or_database_does_not_show_the_password():
+    (fault,) = check_tracking("postgresql://me:secret@127.0.0.1:1/mlflow")
+    assert "secret" not in fault
+    assert fault.startswith("tracking URI 'postgresql://me:***@127.0.0.1:1/mlflow': ")
+
+
+def test_a_relative_file_means_the_same_from_everywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uri = absolute("sqlite:///mlflow.db")
+    assert uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert ui_command("sqlite:///mlflow.db") == f"mlflow ui --backend-store-uri {uri}"
+
+
+def test_a_server_decides_where_artefacts_go_and_a_database_does_not():
+    assert artifact_folder("http://host:5000", "/studies/rg") is None
+    assert artifact_folder("sqlite:////data/mlflow.db", "/studies/rg") == "/data/mlartifacts"
+    assert artifact_folder("postgresql+psycopg://host/db", "s3://bucket/rg/") == "s3://bucket/rg/mlartifacts"
+
+
+def test_pages_open_in_mlflows_mode_for_training():
+    page = charts_page("sqlite:///x.db", "7")
+    assert page == "http://127.0.0.1:5000/#/experiments/7/runs?compareRunsMode=CHART&workflowType=machine_learning"
+    compare = compare_page("http://host:8080/", "7", ["ab", "cd"])
+    assert compare.startswith(
+        "http://host:8080/#/compare-runs?runs=%5B%22ab%22%2C%20%22cd%22%5D&experiments=%5B%227%22%5D"
+    )
+    assert ui_command("http://host:8080") is None

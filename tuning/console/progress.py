@@ -1,0 +1,117 @@
+"""A study while it runs: what is known of every trial, without a word on how it is shown."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class TrialProgress:
+    """One trial so far.
+
+    Args:
+        trial_id: Tune's id.
+        config: The searched values.
+        number: Its place in the order of starting, from 1.
+        state: ``running``, ``again`` while it waits to be tried again, or the reason why it ended.
+        rung: The last completed rung; -1 before the first.
+        epoch: Epochs trained.
+        progress: Share of the full budget trained, 0 to 1.
+        score: ``val_spearman`` as last reported.
+        best: The best one of any epoch.
+    """
+
+    trial_id: str
+    config: Mapping[str, Any]
+    number: int
+    state: str = "running"
+    rung: int = -1
+    epoch: int = 0
+    progress: float = 0.0
+    score: float = math.nan
+    best: float = math.nan
+
+    @property
+    def live(self) -> bool:
+        """Whether the trial runs or will run again."""
+        return self.state in ("running", "again")
+
+
+@dataclass
+class StudyProgress:
+    """All trials so far, in the order in which they started.
+
+    Args:
+        name: Name of the study.
+        searched: Names of the searched settings.
+        asked: How many trials were asked for.
+        clock: Seconds that never go back.
+    """
+
+    name: str
+    searched: tuple[str, ...]
+    asked: int
+    clock: Callable[[], float] = time.monotonic
+    trials: dict[str, TrialProgress] = field(default_factory=dict)
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this process began with the study."""
+        return self.clock() - self.began
+
+    def started(self, trial_id: str, config: Mapping[str, Any]) -> TrialProgress | None:
+        """Takes in a started trial; None if it is known to run."""
+        known = self.trials.get(trial_id)
+        if known is not None and known.state == "running":
+            return None
+        if known is None:
+            chosen = {name: config[name] for name in self.searched if name in config}
+            self.trials[trial_id] = TrialProgress(trial_id, chosen, number=len(self.trials) + 1)
+        self.trials[trial_id].state = "running"
+        return self.trials[trial_id]
+
+    def reported(self, trial_id: str, result: Mapping[str, Any]) -> TrialProgress:
+        """Takes in a result of Tune."""
+        trial = self.trials[trial_id]
+        trial.rung = max(trial.rung, int(result.get("rung", -1)))
+        trial.epoch, trial.progress = int(result.get("epoch", 0)), float(result.get("progress", 0.0))
+        trial.score = _number(result.get("val_spearman"))
+        trial.best = _number(result.get("best_val_spearman"))
+        return trial
+
+    def retried(self, trial_id: str) -> TrialProgress:
+        """Takes in a failure after which the trial is tried again."""
+        self.trials[trial_id].state = "again"
+        return self.trials[trial_id]
+
+    def ended(self, trial_id: str, reason: str) -> TrialProgress | None:
+        """Takes in the end of a trial; None if it is known."""
+        trial = self.trials[trial_id]
+        if trial.state == reason:
+            return None
+        trial.state = reason
+        return trial
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many trials are running, finished, stopped and failed."""
+        states = [trial.state for trial in self.trials.values()]
+        failed, stopped = (sum(state.startswith(word) for state in states) for word in ("failed", "stopped"))
+        running, finished = sum(trial.live for trial in self.trials.values()), states.count("finished")
+        return {"running": running, "finished": finished, "stopped": stopped, "failed": failed}
+
+    def leader(self) -> TrialProgress | None:
+        """Returns the trial with the best score among those that came furthest; None before the first rung."""
+        scored = [trial for trial in self.trials.values() if trial.rung >= 0 and math.isfinite(trial.score)]
+        return max(scored, key=lambda trial: (trial.rung, trial.score), default=None)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)

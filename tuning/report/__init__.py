@@ -1,0 +1,58 @@
+"""The report of a study, from what MLflow holds of it.
+
+python -m tuning.report rg --tracking-uri sqlite:///mlflow.db --storage studies
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from tuning.faults import SpaceError
+from tuning.report.files import best_text, table_bytes, write_whole
+from tuning.report.page import page
+from tuning.study import absolute
+from tuning.tracking import StudyResults, TrackingError, check_tracking, read_study
+
+__all__ = ["main", "write_report"]
+
+
+def write_report(results: StudyResults, folder: str) -> list[str]:
+    """Writes ``results.parquet``, ``best.yaml`` and ``report.html`` into a folder or URI; returns their paths.
+
+    There is no ``best.yaml`` while no trial has a score.
+    """
+    contents = {"results.parquet": table_bytes(results), "report.html": page(results).encode()}
+    if ranked := results.ranked():
+        contents["best.yaml"] = best_text(results, ranked[0]).encode()
+    return [write_whole(folder, name, content) for name, content in sorted(contents.items())]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rebuilds a study's report; returns 0, or 2 with one line on standard error if the request was wrong."""
+    options = _parser().parse_args(argv)
+    if faults := check_tracking(options.tracking_uri):
+        return _refused(faults)
+    try:
+        results = read_study(options.tracking_uri, options.study)
+        files = write_report(results, f"{absolute(options.storage)}/{options.study}")
+    except (TrackingError, SpaceError, OSError) as error:
+        return _refused(str(error).splitlines())
+    sys.stdout.write("".join(f"{path}\n" for path in files))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tuning.report", description="Rebuild a study's report from MLflow."
+    )
+    parser.add_argument("study", metavar="STUDY", help="name of the study, which is its experiment's name")
+    parser.add_argument("--tracking-uri", default="sqlite:///mlflow.db", metavar="URI", help="where MLflow keeps runs")
+    parser.add_argument("--storage", default="studies", metavar="DIR", help="folder of all studies")
+    return parser
+
+
+def _refused(lines: Sequence[str]) -> int:
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    return 2

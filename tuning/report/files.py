@@ -1,0 +1,74 @@
+"""The files of a report beside its page: the table of trials and the winner as a space file, written whole or not."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from tuning.tracking import StudyResults, TrialResult
+from tuning.tracking.names import text
+
+HEAD = """\
+# python -m tuning.launch --space best.yaml
+# The best of {count} trials of study {name}: {trial}, val_spearman {score:.4f} ({reason}).
+"""
+
+
+def write_whole(folder: str, name: str, content: bytes) -> str:
+    """Writes a file under a folder or URI so that a reader sees all of it or none; returns its path."""
+    filesystem, root = fs.FileSystem.from_uri(folder)
+    filesystem.create_dir(root, recursive=True)
+    unfinished = f"{root}/.{name}.{uuid.uuid4().hex}"
+    with filesystem.open_output_stream(unfinished) as stream:
+        stream.write(content)
+    filesystem.move(unfinished, f"{root}/{name}")
+    return f"{folder.rstrip('/')}/{name}"
+
+
+def table_bytes(results: StudyResults) -> bytes:
+    """Returns Parquet with one row a trial, in the order in which they started.
+
+    A setting's column has its values' type; values of several types, and lists, are text.
+    """
+    trials = results.trials
+    columns: dict[str, Any] = {"trial_id": [t.trial_id for t in trials], "run_id": [t.run_id for t in trials]}
+    columns |= {name: _column([trial.values.get(name) for trial in trials]) for name in results.space.search}
+    columns |= {
+        "val_spearman": _floats([t.score for t in trials]),
+        "best_val_spearman": _floats([t.best for t in trials]),
+        "rung": pa.array([t.rung for t in trials], pa.int64()),
+        "epochs": pa.array([t.epochs for t in trials], pa.int64()),
+        "status_reason": pa.array([t.reason for t in trials], pa.string()),
+        "train_seconds": _floats([t.seconds for t in trials]),
+        "first": pa.array([t.first for t in trials], pa.bool_()),
+    }
+    scores = dict.fromkeys(name for trial in trials for name in [*sorted(trial.folds), *sorted(trial.scalars)])
+    for name in scores:
+        columns[name] = _floats([trial.folds.get(name, trial.scalars.get(name)) for trial in trials])
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def best_text(results: StudyResults, best: TrialResult) -> str:
+    """Returns a space file that launches the best configuration alone, on the same data with the same protocol."""
+    head = HEAD.format(
+        count=len(results.trials), name=results.name, trial=best.trial_id, score=best.score, reason=best.reason
+    )
+    return head + results.space.settled(best.values).to_yaml()
+
+
+def _column(values: list[Any]) -> Any:
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) <= 1 and kinds <= {int, float, str, bool}:
+        return pa.array(values)
+    return pa.array([None if value is None else text(value) for value in values], pa.string())
+
+
+def _floats(values: list[float | None]) -> Any:
+    return pa.array(values, pa.float64())

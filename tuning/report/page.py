@@ -1,0 +1,158 @@
+"""The page of a report: what was asked, what was found, and how sure it is; one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from tuning.report.curves import curves_svg
+from tuning.report.interval import fold_interval
+from tuning.tracking import StudyResults, TrialResult
+from tuning.tracking.names import SHORT, short
+from tuning.tracking.record import in_words
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; max-width: 60rem; margin: 2rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+.figure { font-size: 1.25rem; } .wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; } caption { text-align: left; color: #4a5562; }
+th, td { padding: .25rem .7rem .25rem 0; text-align: right; border-bottom: 1px solid #dde2e8; white-space: nowrap; }
+th.text, td.text { text-align: left; } tr.best td { font-weight: 600; }
+svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #3a4552; }
+svg .grid { stroke: #e4e8ed; } svg .tick { stroke: #6b7683; }
+@media print { body { max-width: none; margin: 0; } }
+"""
+
+CAVEAT = """\
+The score is the Fisher-z mean of Spearman's correlation over the held-out folds of the training split; the test split
+had no part in it. The interval comes from the scatter of the folds, which share training videos: it is a little too
+narrow. And the best of {trials} trials looks better than it is, since it was chosen for its score."""
+
+
+def page(results: StudyResults) -> str:
+    """Returns the report of a study, which may be running still."""
+    ranked = results.ranked()
+    best = ranked[0] if ranked else None
+    sections = [
+        f"<h1>Study {escape(results.name)}</h1>",
+        f"<p>{escape(_state(results))}</p>",
+        "<h2>What was found</h2>",
+        _found(results, best),
+        _final(ranked),
+        "<h2>Learning curves</h2>",
+        curves_svg(results.trials, best) or "<p>No trial has reported a score.</p>",
+        "<p>A line ends where its trial ended; dark blue is the best trial, red are trials that failed.</p>",
+        "<h2>Trials</h2>",
+        _trials(results, ranked, best),
+        "<h2>What was asked</h2>",
+        _asked(results),
+    ]
+    title = escape(f"Study {results.name}")
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    body = "\n".join(section for section in sections if section)
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
+    )
+
+
+def _state(results: StudyResults) -> str:
+    words = [trial.reason.replace(":", " ").split(" ")[0] or "running" for trial in results.trials]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
+    seconds = sum(trial.seconds for trial in results.trials)
+    status = results.tags.get("status_reason", "running")
+    return f"{status}; {len(words)} trials ({counts or 'none'}), {seconds / 3600:.2f} hours of training"
+
+
+def _found(results: StudyResults, best: TrialResult | None) -> str:
+    if best is None:
+        return "<p>No trial has a score.</p>"
+    lines = [f'<p class="figure">{escape(best.name)}: {escape(_with_interval(best))}</p>']
+    first = next((trial for trial in results.trials if trial.first), None)
+    if first is not None and first is not best:
+        lines.append(f"<p>The first trial, {escape(first.name)}, had {escape(_with_interval(first))}.</p>")
+    lines.append(f"<p>{CAVEAT.format(trials=len(results.trials))}</p>")
+    return "\n".join(lines)
+
+
+def _with_interval(trial: TrialResult) -> str:
+    interval = fold_interval(trial.folds)
+    reach = f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    end = "" if trial.finished else f", {trial.reason or 'running'} after {trial.epochs} epochs"
+    return f"{_score(trial.score)}{reach}{end}"
+
+
+def _final(ranked: Sequence[TrialResult]) -> str:
+    """Returns the scores on the test split, for trials that were trained on the whole training split."""
+    opened = [trial for trial in ranked if "final_test_spearman" in trial.scalars]
+    if not opened:
+        return ""
+    keys = ("final_test_spearman", "final_test_low", "final_test_high")
+    rows = [[trial.name, *(_score(trial.scalars.get(key, math.nan)) for key in keys)] for trial in opened]
+    note = "trained on the whole training split, scored once on the test split"
+    return "<h2>Test split</h2>" + _table(("configuration", "test", "95% from", "to"), rows, note)
+
+
+def _trials(results: StudyResults, ranked: Sequence[TrialResult], best: TrialResult | None) -> str:
+    names = list(results.space.search)
+    head = ("trial", *(SHORT.get(name, name) for name in names), "score", "best", "epochs", "seconds", "ended")
+    scored = {trial.trial_id for trial in ranked}
+    rest = [trial for trial in results.trials if trial.trial_id not in scored]
+    rows = [
+        [
+            trial.trial_id + (" (first)" if trial.first else ""),
+            *(short(trial.values.get(name, "")) for name in names),
+            *(
+                _score(trial.score),
+                _score(trial.best),
+                str(trial.epochs),
+                f"{trial.seconds:.0f}",
+                trial.reason or "running",
+            ),
+        ]
+        for trial in [*ranked, *rest]
+    ]
+    note = "Best first: trials that came further go before those that were stopped. best: the highest of any epoch"
+    return _table(head, rows, note, strong=0 if best else None)
+
+
+def _asked(results: StudyResults) -> str:
+    space, scheduler, tags = results.space, results.space.scheduler, results.tags
+    search = {name: in_words(domain) for name, domain in space.search.items()} or {"nothing": "one configuration"}
+    protocol: Mapping[str, Any] = {
+        "folds": f"{space.evaluation.folds}, seeds {space.evaluation.seeds}, group {space.evaluation.group or 'none'}",
+        "scheduler": f"{scheduler.type}, grace {scheduler.grace_epochs}, reduction {scheduler.reduction}",
+        "searcher": f"{space.searcher.type}, seed {space.seed}",
+        "preset": space.preset,
+        "data": f"{space.data.path or 'planted'}, digest {tags.get('data_digest', 'unknown')}",
+        "code": tags.get("git_commit", tags.get("code_version", "unknown")),
+    }
+    rows = [[f"search: {name}", words] for name, words in search.items()]
+    return _table(("", ""), [*rows, *([name, str(value)] for name, value in protocol.items())], "", text=(0, 1))
+
+
+def _table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    caption: str,
+    *,
+    strong: int | None = None,
+    text: Sequence[int] | None = None,
+) -> str:
+    left = set(text if text is not None else (0, len(head) - 1))
+    kinds = [' class="text"' if column in left else "" for column in range(len(head))]
+    top = "".join(f'<th scope="col"{kind}>{escape(cell)}</th>' for kind, cell in zip(kinds, head, strict=True))
+    body = "".join(_row(row, kinds, best=number == strong) for number, row in enumerate(rows))
+    thead = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
+    return f'<div class="wide"><table><caption>{escape(caption)}</caption>{thead}<tbody>{body}</tbody></table></div>'
+
+
+def _row(cells: Sequence[str], kinds: Sequence[str], *, best: bool) -> str:
+    inner = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
+    return f'<tr class="best">{inner}</tr>' if best else f"<tr>{inner}</tr>"
+
+
+def _score(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
