@@ -108,7 +108,7 @@ else:
             name="study",
             storage_path=str(storage),
             callbacks=[Witness(scheduler)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=1),
             verbose=0,
         ),
     )
@@ -121,8 +121,18 @@ ray.shutdown()
 def drive(tmp_path, tmp_path_factory):
     """Starts the driver in a session of its own, and ends that session with the test."""
     quiet = {"TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0", "RAY_AIR_NEW_OUTPUT": "0"}
+    # Tune deletes a checkpoint before the snapshot that names it is replaced: frequent snapshots and a second
+    # checkpoint (num_to_keep) keep a kill between the two from losing the trial.
+    safe = {"TUNE_GLOBAL_CHECKPOINT_S": "0.1"}
     home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, **quiet, "HOME": str(home), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        **quiet,
+        **safe,
+        "HOME": str(home),
+        "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
+    }
     sessions = []
 
     def start(seconds):

@@ -41,6 +41,8 @@ class GuardedASHA(TrialScheduler):  # type: ignore[misc]  # Ray is untyped
     ``status_reason``, ends the trial with that reason. A restored trial brings its scores back by the ``rung_scores``
     of its last result, so the rungs of a resumed study are those it was interrupted with.
 
+    Give ``TuneConfig`` no ``metric``: with one, Tune raises on a result that lacks it before this scheduler is asked.
+
     Args:
         reduction: Eta, the best 1/eta of a rung go on; None ends only faulty trials.
         journal: File to which every decision is appended as a line of JSON; None keeps no journal.

@@ -65,7 +65,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]  # Ray is untyped
 
     The state is plain records, saved with every snapshot of Tune. ``GuardedASHA`` calls ``adopt`` for every trial that
     a restored study knows, so that a snapshot of the searcher that is older or newer than that of the trials is put
-    right: a trial it lacks is taken in, and one that no longer exists is forgotten and its suggestion made again.
+    right: a trial it lacks is taken in, and one that no longer exists is forgotten and its suggestion made again. With
+    another scheduler a restored study would forget its trials.
 
     Args:
         domains: The searched settings; may be empty.
