@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -48,10 +50,8 @@ class AttentionWeights(nn.Module):
             for project, norm, x in zip(self.projections, self.norms, modal, strict=True)
         ]
         axis = self.fusion_axis
-        # All FusionNets of a replica read the same input: one product with their weights side by side.
-        weight_ROI = axis.by_replica(self.hidden.weight).flatten(1, 2)
-        hidden = batched_linear(torch.cat(read, dim=-1), weight_ROI, axis.by_replica(self.hidden.bias).flatten(1, 2))
-        hidden_FBTH = axis.by_net(hidden.unflatten(-1, (axis.most, -1)).movedim(-2, 1))
+        hidden_RBTKH = torch.unflatten(side_by_side(axis, self.hidden, torch.cat(read, dim=-1)), -1, (axis.most, -1))
+        hidden_FBTH = axis.by_net(hidden_RBTKH.movedim(-2, 1))
         return torch.softmax(self.weights(functional.relu(hidden_FBTH)), dim=-1)
 
 
@@ -76,9 +76,8 @@ class TrunkWeights(nn.Module):
         """Maps M features (R, B, T, D) to weights (F, B, T, M) that sum to 1 over M."""
         axis, logits = self.fusion_axis, []
         for trunk, norm, channel, x in zip(self.trunks, self.norms, self.channels, modal, strict=True):
-            weight_RKD = axis.by_replica(channel.weight).flatten(1, 2)
             hidden = functional.relu(norm(trunk(x), segments))
-            logits.append(batched_linear(hidden, weight_RKD, axis.by_replica(channel.bias).flatten(1, 2)))
+            logits.append(side_by_side(axis, cast("Linear", channel), hidden))
         return axis.by_net(torch.softmax(torch.stack(logits, dim=-1), dim=-1).movedim(3, 1))
 
 
@@ -104,9 +103,15 @@ class PolicyNet(nn.Module):
         x = torch.cat(modal, dim=-1)
         if self.hidden is not None:
             x = functional.relu(self.hidden(x))
-        axis = self.fusion_axis
-        weight_RKD = axis.by_replica(self.logits.weight).flatten(1, 2)
-        return batched_linear(x, weight_RKD, axis.by_replica(self.logits.bias).flatten(1, 2))
+        return side_by_side(self.fusion_axis, self.logits, x)
+
+
+def side_by_side(axis: FusionAxis, nets: Linear, x_RBTD: Tensor) -> Tensor:
+    """Returns every FusionNet's linear map of what its replica's nets all read, (R, B, T, D) to (R, B, T, K * outputs).
+
+    It is one product with their weights side by side; places beyond a replica's own K repeat its first net.
+    """
+    return batched_linear(x_RBTD, axis.by_replica(nets.weight).flatten(1, 2), axis.by_replica(nets.bias).flatten(1, 2))
 
 
 def decide(logits_RBTK: Tensor, enabled_RK: Tensor, tau_R: Tensor, gumbel_RBTK: Tensor | None) -> tuple[Tensor, Tensor]:

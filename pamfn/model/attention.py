@@ -80,15 +80,15 @@ class OneQueryAttention(nn.Module):
         """Returns W_k^T q of every head, (R, H, B, T, D)."""
         rows, videos, steps, width = query_RBTD.shape
         query_RHND = query_RBTD.reshape(rows, -1, self.heads, width // self.heads).transpose(1, 2)
-        key_RHDD = self.key.weight.unflatten(1, (self.heads, -1))
-        return (query_RHND @ key_RHDD).unflatten(2, (videos, steps))
+        key_RHDD = torch.unflatten(self.key.weight, 1, (self.heads, -1))
+        return torch.unflatten(query_RHND @ key_RHDD, 2, (videos, steps))
 
     def _answer(self, weights_RHJBT: Tensor, tokens_RJBTD: Tensor) -> Tensor:
         """Returns W_v (sum a f) + b_v sum a, the heads side by side, (R, B, T, D)."""
         rows, _, _, videos, steps = weights_RHJBT.shape
         read_RHBTD = torch.stack([(w[..., None] * tokens_RJBTD).sum(1) for w in weights_RHJBT.unbind(1)], dim=1)
-        value_RHDD = self.value.weight.unflatten(1, (self.heads, -1))
+        value_RHDD = torch.unflatten(self.value.weight, 1, (self.heads, -1))
         answer_RHND = read_RHBTD.flatten(2, 3) @ value_RHDD.transpose(-1, -2)
         total_RHN1 = weights_RHJBT.sum(2).flatten(2)[..., None]
-        answer_RHND = answer_RHND + total_RHN1 * self.value.bias.unflatten(1, (self.heads, 1, -1))
+        answer_RHND = answer_RHND + total_RHN1 * torch.unflatten(self.value.bias, 1, (self.heads, 1, -1))
         return answer_RHND.transpose(1, 2).reshape(rows, videos, steps, -1)

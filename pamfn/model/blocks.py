@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -11,7 +13,7 @@ from pamfn.replicas.noise import Noise
 from pamfn.replicas.norm import BatchNorm
 from pamfn.replicas.segments import Segments
 
-ACTIVATIONS = {"gelu": functional.gelu, "relu": functional.relu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": functional.gelu, "relu": functional.relu}
 
 
 class ResidualBlock(nn.Module):

@@ -56,5 +56,5 @@ class CrossModalDecoder(nn.Module):
             noise: The step's noise; None without dropout.
         """
         query_RBTI = torch.cat([mixed_RBTD, modal_RBTD], dim=-1)
-        features, _ = self.attention(query_RBTI, cross_RKBTD, mask_RBTK.movedim(-1, 1), noise)
+        features: Tensor = self.attention(query_RBTI, cross_RKBTD, mask_RBTK.movedim(-1, 1), noise)[0]
         return features

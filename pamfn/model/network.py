@@ -1,62 +1,26 @@
-"""The whole network (Fig. 1): branches, N fusion stages and the score; the one place that turns settings into modules."""
+"""The whole network (Fig. 1): branches, N fusion stages, the score; the one place that turns settings into modules."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pamfn.model.afm import AdaptiveFusion
 from pamfn.model.blocks import dropped
 from pamfn.model.branches import Branch
 from pamfn.model.cmfd import CrossModalDecoder
 from pamfn.model.heads import HiddenScoreHead, ScoreHead
+from pamfn.model.mixed import MixedBlock
 from pamfn.model.msfd import ModalityFeatureDecoder
 from pamfn.model.output import Output
 from pamfn.recipe import Recipe
 from pamfn.replicas.axis import FusionAxis
 from pamfn.replicas.cut import initialise
-from pamfn.replicas.layers import Conv3, Linear
 from pamfn.replicas.noise import Noise
-from pamfn.replicas.norm import BatchNorm
 from pamfn.replicas.segments import Segments, pool_by_two, pool_globally
-
-
-class MixedBlock(nn.Module):
-    """The mixed branch's convolution block, 3 D to D wide: two convolutions beside a linear shortcut.
-
-    The mixed state is the concatenation of the block's output, MSFD's and CMFD's (the release's form of Sec. III-B.2).
-
-    Args:
-        rows: Replicas R.
-        width: Features D.
-    """
-
-    def __init__(self, rows: int, width: int) -> None:
-        super().__init__()
-        self.conv1 = Conv3(rows, 3 * width, width)
-        self.norm1 = BatchNorm(rows, width)
-        self.conv2 = Conv3(rows, width, width)
-        self.norm2 = BatchNorm(rows, width)
-        self.shortcut = Linear(rows, 3 * width, width)
-        self.shortcut_norm = BatchNorm(rows, width)
-
-    def forward(self, state_RBTS: Tensor, segments: Segments) -> Tensor:
-        """Maps the mixed state (R, B, T, 3 D) to (R, B, T, D)."""
-        return self._finish(self.conv1(segments.zeroed(state_RBTS)), self.shortcut(state_RBTS), segments)
-
-    def of_zeros(self, videos: int, segments: Segments) -> Tensor:
-        """Returns what the first stage's state of zeros gives, (R, B, T, D): its products are biases."""
-        first = self.conv1.of_zeros(segments.steps, videos)
-        shortcut = self.shortcut.bias[:, None, None].expand(first.shape)
-        return self._finish(first, shortcut, segments)
-
-    def _finish(self, first_RBTD: Tensor, shortcut_RBTD: Tensor, segments: Segments) -> Tensor:
-        hidden = functional.relu(self.norm1(first_RBTD, segments))
-        hidden = functional.relu(self.norm2(self.conv2(segments.zeroed(hidden)), segments))
-        return hidden + functional.relu(self.shortcut_norm(shortcut_RBTD, segments))
 
 
 class FusionStage(nn.Module):
@@ -129,10 +93,8 @@ class FusionStage(nn.Module):
         cross_FBTD = self._pool(self.afm.fused(before, segments), segments, nets=True)
         logits_RBTK = self._pool(self.afm.policy(before), segments, nets=False)
         decision, mask = self.afm.decision(logits_RBTK, tau_R, noise)
-        if state_RBTS is None:
-            mixed = self.mixed.of_zeros(after[0].shape[1], here)
-        else:
-            mixed = self.mixed(state_RBTS, here)
+        videos = after[0].shape[1]
+        mixed = self.mixed.of_zeros(videos, here) if state_RBTS is None else self.mixed(state_RBTS, here)
         modal, attention = self.msfd(mixed, torch.stack(after, dim=1), noise)
         cross_RKBTD = self.afm.fusion_axis.by_replica(cross_FBTD)
         cross = self.cmfd(mixed, modal, cross_RKBTD, mask, noise)
@@ -191,7 +153,7 @@ class PAMFN(nn.Module):
         return self.tau.exp() if self.recipe.tau_form == "exp" else self.tau
 
     def fix(self, modalities: Sequence[str]) -> None:
-        """Fixes these branches: no gradient and, unless they drift as in the release, no dropout and no new statistics."""
+        """Fixes these branches: no gradient and, unless they drift as in the release, no dropout, no new statistics."""
         for name, branch in self.branches.items():
             branch.requires_grad_(name not in modalities)
         self.train(self.training)
@@ -208,7 +170,7 @@ class PAMFN(nn.Module):
         """Returns every branch's N + 1 feature maps, outer list by modality; no graph is kept for fixed branches."""
         maps = []
         for name in self.modalities:
-            branch = self.branches[name]
+            branch = cast("Branch", self.branches[name])
             with torch.set_grad_enabled(torch.is_grad_enabled() and next(branch.parameters()).requires_grad):
                 maps.append(branch.features(x[name], segments, noise if branch.training else None))
         return maps

@@ -54,8 +54,8 @@ class FusionAxis(nn.Module):
     def by_replica(self, x_F: Tensor) -> Tensor:
         """Returns (F, ...) as (R, K, ...), K the largest; padded places repeat the replica's first FusionNet."""
         if self.uniform:
-            return x_F.unflatten(0, (len(self.counts), self.most))
-        return x_F.index_select(0, self.slot_RK.flatten()).unflatten(0, (len(self.counts), self.most))
+            return torch.unflatten(x_F, 0, (len(self.counts), self.most))
+        return torch.unflatten(x_F.index_select(0, self.slot_RK.flatten()), 0, (len(self.counts), self.most))
 
     def by_net(self, x_RK: Tensor) -> Tensor:
         """Returns (R, K, ...) as (F, ...), dropping the padded places."""

@@ -86,11 +86,11 @@ def _plain(module: nn.Module, name: str, tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def initialise(network: nn.Module, seeds: Sequence[int]) -> None:
-    """Draws every replica's linear and convolution weights from its own seed, as torch's layers do: U(+-1/sqrt(fan in)).
+    """Draws every replica's linear and convolution weights from its own seed: U(+-1/sqrt(fan in)), as torch does.
 
     A FusionNet's weights depend on its rank and not on K; other tensors keep what their constructor gave them.
     """
-    for name, module, own, tensor in entries(network):
+    for name, module, _, tensor in entries(network):
         if not isinstance(module, (Linear, Conv3)):
             continue
         bound = 1 / math.sqrt(module.fan_in)

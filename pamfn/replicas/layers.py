@@ -63,7 +63,7 @@ class Conv3(nn.Module):
         """Maps (rows, B, T, inputs) to (rows, B, T, outputs)."""
         if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
             return batched_linear(x_RBTD, self.weight[:, :, 1], self.bias)
-        y: Tensor = _Convolve.apply(x_RBTD, self.weight, self.bias)
+        y: Tensor = _Convolve.apply(x_RBTD, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return y
 
     def of_zeros(self, steps: int, videos: int) -> Tensor:

@@ -45,7 +45,7 @@ class Noise:
         return x_RD * (keep_RD.to(x_RD.dtype) * (65536 / (65536 - threshold)))
 
     def token_dropout(self, weights_RHJBT: Tensor, probability: float, site: str) -> Tensor:
-        """Dropout of attention weights (R, H, J, B, T); unlike `dropout`, token j's does not depend on how many there are."""
+        """Returns dropout of attention weights (R, H, J, B, T); a token's does not depend on the number of tokens."""
         if probability == 0:
             return weights_RHJBT
         _, heads, tokens, videos, steps = weights_RHJBT.shape

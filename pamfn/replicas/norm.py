@@ -49,7 +49,8 @@ class BatchNorm(nn.Module):
             mask = self.axis.spread(mask)
         rows, width = self.weight.shape
         mask_RN1 = None if mask is None else mask.reshape(rows, -1, 1)
-        y, mean, variance, count = _Normalise.apply(
+        y: Tensor
+        y, mean, variance, count = _Normalise.apply(  # type: ignore[no-untyped-call]
             x_RBTD.reshape(rows, -1, width), self.weight, self.bias, mask_RN1, self.epsilon
         )
         self._remember(mean, variance, count)

@@ -72,7 +72,7 @@ def _mask(lengths_RB: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
 def pool_by_two(x_BTD: Tensor) -> Tensor:
     """Returns the mean of neighbours in time, (..., T, D) to (..., T // 2, D); an odd last step is dropped."""
     half = x_BTD.shape[-2] // 2
-    return x_BTD[..., : 2 * half, :].unflatten(-2, (half, 2)).mean(-2)
+    return torch.unflatten(x_BTD[..., : 2 * half, :], -2, (half, 2)).mean(-2)
 
 
 def pool_globally(x_BTD: Tensor, segments: Segments) -> Tensor:
