@@ -42,21 +42,14 @@ class ReplicaOptimizer:
         clip_norm: float | None = None,
     ) -> None:
         self._pack, self._clip_norm, self._kind = pack, clip_norm, kind
-        self._rows: list[list[tuple[nn.Parameter, Tensor]]] = []
-        self._groups: list[list[tuple[dict[str, object], float]]] = []
-        groups: list[dict[str, object]] = []
-        for replica in range(replicas):
-            self._rows.append([])
-            self._groups.append([])
-            for weights, grads, is_head in pack.rows(replica):
-                row = nn.Parameter(weights)
-                groups.append({"params": [row], "lr": 0.0})
-                self._rows[-1].append((row, grads))
-                self._groups[-1].append((groups[-1], head_scale if is_head else 1.0))
+        self._rows = [
+            [(nn.Parameter(weights), grads, head_scale if is_head else 1.0) for weights, grads, is_head in pack.rows(r)]
+            for r in range(replicas)
+        ]
+        groups: list[dict[str, object]] = [{"params": [row], "lr": 0.0} for mine in self._rows for row, _, _ in mine]
         self._inner = _inner(kind, groups, weight_decay, momentum)
-        for mine in self._groups:  # the optimiser keeps groups of its own making
-            for i, (group, scale) in enumerate(mine):
-                mine[i] = (next(g for g in self._inner.param_groups if g["params"][0] is group["params"][0]), scale)  # type: ignore[index]
+        kept = iter(self._inner.param_groups)  # in the order given
+        self._groups = [[next(kept) for _ in mine] for mine in self._rows]
 
     def zero_grad(self) -> None:
         """Sets all gradients to zero, in place."""
@@ -67,7 +60,7 @@ class ReplicaOptimizer:
         if self._clip_norm is not None:
             self._pack.clip_(self._pack.grads_RP.new_full((len(self._rows),), self._clip_norm))
         for replica, rows in enumerate(self._rows):
-            for (row, grads), (group, scale) in zip(rows, self._groups[replica], strict=True):
+            for (row, grads, scale), group in zip(rows, self._groups[replica], strict=True):
                 row.grad = grads if active[replica] else None
                 group["lr"] = rates[replica] * scale
         self._inner.step()
@@ -76,21 +69,18 @@ class ReplicaOptimizer:
         """Returns copies of one replica's moments and step count, by part and name; empty before its first step."""
         return {
             f"{part}.{name}": value.detach().clone()
-            for part, (row, _) in enumerate(self._rows[replica])
+            for part, (row, _, _) in enumerate(self._rows[replica])
             for name, value in self._inner.state.get(row, {}).items()
             if isinstance(value, Tensor)
         }
 
     def restore(self, replica: int, state: Mapping[str, Tensor]) -> None:
         """Puts back what `state` returned; an empty state is that of a fresh replica."""
-        for part, (row, _) in enumerate(self._rows[replica]):
+        for part, (row, _, _) in enumerate(self._rows[replica]):
             mine = {name.split(".", 1)[1]: value for name, value in state.items() if name.startswith(f"{part}.")}
             self._inner.state.pop(row, None)
             if mine:
-                self._inner.state[row] = {
-                    name: value.clone() if name == "step" else value.to(row.device).clone()
-                    for name, value in mine.items()
-                }
+                self._inner.state[row] = {name: value.to(row.device, copy=True) for name, value in mine.items()}
 
 
 def _inner(kind: str, groups: list[dict[str, object]], weight_decay: float, momentum: float) -> torch.optim.Optimizer:
