@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pamfn.data.faults import ShardError
+from pamfn.data.planted_sizes import SIZES
 from pamfn.data.shard_writer import occupied, write_shards
 from pamfn.data.summary import headline
-from pamfn.data.synthetic import SIZES, generate
+from pamfn.data.synthetic import generate
 from pamfn.metrics import fisher_mean
 
 

@@ -12,6 +12,7 @@ replaced by clutter of the same kind; in the other context the roles are changed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,23 +22,25 @@ from scipy.signal import lfilter
 Array = NDArray[np.float64]
 MODALITIES = ("rgb", "flow", "audio")
 PARTS = ("common", *MODALITIES, "contextual")
+SHOWN = ("common", "private", "contextual", "context")  # the places of a view, before its nuisances
 
-LEVEL = 0.8  # share of a part's variance that lasts for the whole video; the rest varies within it
+LEVEL = 0.8  # share of a process's variance that lasts for the whole video; the rest varies within it
 ATHLETE = 0.2  # share of the level that an athlete's videos have in common
 MEMORY = 0.9  # correlation of what varies within a video from one segment to the next
 MISLEADING = 0.5  # how much of the contextual part the modality not to be trusted shows, negated
-CONTEXT = 1.5  # strength of the context in what audio shows; everything else has variance 1
-NOISE = 0.15  # of each modality's view, own to the modality; variance 1 times this squared, partly lasting
+CONTEXT = 2.0  # strength of the context in what audio shows; the other places have variance 1
+NUISANCE = 0.3  # strength of the nuisances, which say nothing of quality
+NOISE = 0.1  # strength of each modality's own noise, half of whose variance lasts for the whole video
 
 
 @dataclass(frozen=True)
 class Performances:
-    """Hidden processes of V videos over T time steps, every one of variance 1.
+    """Hidden processes of V videos over T time steps.
 
     Args:
-        parts: Quality by part (``PARTS``), shape (V, T).
-        context: +1 where RGB is to be trusted with the contextual part, -1 where flow is.
-        views: What each modality shows, shape (V, 4, T): common, private, contextual, context. A place for which the
+        parts: Quality by part (``PARTS``), each of variance 1, shape (V, T).
+        context: +1 where RGB is to be trusted with the contextual part, -1 where flow is, shape (V, T).
+        views: What each modality shows, shape (V, T, P): the places ``SHOWN``, then its nuisances. A place for which a
             modality has nothing to show holds clutter of the same kind.
     """
 
@@ -46,52 +49,69 @@ class Performances:
     views: dict[str, Array]
 
 
-def perform(rng: np.random.Generator, athletes: NDArray[np.int64], steps: int, dwell: float) -> Performances:
+def perform(
+    rng: np.random.Generator,
+    athletes: NDArray[np.int64],
+    steps: int,
+    *,
+    lags: Sequence[int],
+    dwell: float,
+    nuisances: int,
+) -> Performances:
     """Draws performances.
 
     Args:
         rng: Source of randomness.
         athletes: Athlete of each video, shape (V,).
         steps: Time steps T.
+        lags: Steps by which each modality shows things later.
         dwell: Mean number of steps before the context changes.
+        nuisances: Nuisance processes a modality.
     """
-    parts = {part: process(rng, athletes, steps) for part in PARTS}
-    context_VT = _contexts(rng, len(athletes), steps, dwell)
-    trusted = {"rgb": context_VT > 0, "flow": context_VT < 0}
+    before = max(lags)
+    parts = {part: _process(rng, athletes, before + steps) for part in PARTS}
+    context_VT = _contexts(rng, len(athletes), before + steps, dwell)
     views = {}
-    for modality in MODALITIES:
-        clutter = [process(rng, athletes, steps) for _ in range(2)]
-        contextual, context = clutter
-        if modality in trusted:
-            misleading = -MISLEADING * parts["contextual"] + np.sqrt(1 - MISLEADING**2) * clutter[0]
-            contextual = np.where(trusted[modality], parts["contextual"], misleading)
-        else:
-            context = CONTEXT * context_VT
-        shown_V4T = np.stack([parts["common"], parts[modality], contextual, context], axis=1)
-        views[modality] = shown_V4T + NOISE * _noise(rng, shown_V4T.shape)
-    return Performances(parts, context_VT, views)
+    for modality, lag in zip(MODALITIES, lags, strict=True):
+        clutter = [_process(rng, athletes, before + steps) for _ in range(2 + nuisances)]
+        shown_VPT = np.stack(_shown(modality, parts, context_VT, clutter), axis=1)
+        shown_VPT += NOISE * _noise(rng, shown_VPT.shape)
+        views[modality] = shown_VPT[..., before - lag : before - lag + steps].swapaxes(1, 2)
+    return Performances({part: p[:, before:] for part, p in parts.items()}, context_VT[:, before:], views)
 
 
-def process(rng: np.random.Generator, athletes: NDArray[np.int64], steps: int) -> Array:
+def _shown(modality: str, parts: dict[str, Array], context_VT: Array, clutter: Sequence[Array]) -> list[Array]:
+    """Returns what a modality shows at the time it happens, each of shape (V, T)."""
+    contextual, context, *nuisances = clutter
+    if modality == "audio":
+        context = CONTEXT * context_VT
+    else:
+        trusted = context_VT > 0 if modality == "rgb" else context_VT < 0
+        misleading = np.sqrt(1 - MISLEADING**2) * contextual - MISLEADING * parts["contextual"]
+        contextual = np.where(trusted, parts["contextual"], misleading)
+    return [parts["common"], parts[modality], contextual, context, *(NUISANCE * nuisance for nuisance in nuisances)]
+
+
+def _process(rng: np.random.Generator, athletes: NDArray[np.int64], steps: int) -> Array:
     """Draws one process of variance 1: a level by athlete, one by video, and what varies within it; shape (V, T)."""
     of_athlete = rng.standard_normal(int(athletes.max()) + 1)[athletes]
     level_V = np.sqrt(ATHLETE) * of_athlete + np.sqrt(1 - ATHLETE) * rng.standard_normal(len(athletes))
-    return np.sqrt(LEVEL) * level_V[:, None] + np.sqrt(1 - LEVEL) * _varying(rng, (len(athletes), steps))
-
-
-def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    lasting = rng.standard_normal((*shape[:-1], 1))
-    return np.sqrt(0.5) * lasting + np.sqrt(0.5) * rng.standard_normal(shape)
+    return np.asarray(np.sqrt(LEVEL) * level_V[:, None] + np.sqrt(1 - LEVEL) * _varying(rng, (len(athletes), steps)))
 
 
 def _varying(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Draws a stationary first-order autoregression of variance 1 along the last axis."""
-    shocks = np.sqrt(1 - MEMORY**2) * rng.standard_normal(shape)
-    shocks[..., 0] /= np.sqrt(1 - MEMORY**2)
+    shocks = rng.standard_normal(shape)
+    shocks[..., 1:] *= np.sqrt(1 - MEMORY**2)
     return np.asarray(lfilter([1.0], [1.0, -MEMORY], shocks, axis=-1))
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    lasting = rng.standard_normal((*shape[:-1], 1))
+    return np.asarray(np.sqrt(0.5) * (lasting + rng.standard_normal(shape)))
 
 
 def _contexts(rng: np.random.Generator, videos: int, steps: int, dwell: float) -> Array:
     first = rng.choice([-1.0, 1.0], size=(videos, 1))
     changes_VT = np.cumsum(rng.random((videos, steps)) < 1 / dwell, axis=1)
-    return first * np.where(changes_VT % 2, -1.0, 1.0)
+    return np.asarray(first * np.where(changes_VT % 2, -1.0, 1.0))

@@ -1,0 +1,76 @@
+"""The shapes that planted data come in: Rhythmic Gymnastics and Fis-V, and smaller ones for a laptop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+# Shares of the parts of quality (``hidden.PARTS``) in the variance of a score
+TOTAL = {"common": 0.14, "rgb": 0.14, "flow": 0.14, "audio": 0.14, "contextual": 0.44}
+TECHNICAL = {"common": 0.14, "rgb": 0.19, "flow": 0.19, "audio": 0.04, "contextual": 0.44}
+COMPONENTS = {"common": 0.14, "rgb": 0.09, "flow": 0.09, "audio": 0.24, "contextual": 0.44}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of a planted set.
+
+    Args:
+        actions: Action classes.
+        train: Training videos a class.
+        test: Test videos a class.
+        segments: Fewest and most segments of a video.
+        widths: Feature width D of RGB, flow and audio.
+        scores: By name, the share of each part in its variance.
+        largest: Largest score C.
+        lags: Segments by which RGB, flow and audio show things later.
+        dwell: Mean number of segments before the context changes.
+        nuisances: Nuisance processes a modality.
+    """
+
+    actions: tuple[str, ...]
+    train: int
+    test: int
+    segments: tuple[int, int]
+    widths: tuple[int, int, int]
+    scores: dict[str, dict[str, float]]
+    largest: float
+    lags: tuple[int, int, int]
+    dwell: float
+    nuisances: int
+
+
+_RG = Size(
+    actions=("Ball", "Clubs", "Hoop", "Ribbon"),
+    train=200,
+    test=50,
+    segments=(55, 95),
+    widths=(1024, 1024, 768),
+    scores={"total": TOTAL},
+    largest=25.0,
+    lags=(0, 1, 2),
+    dwell=16.0,
+    nuisances=4,
+)
+_FISV = replace(
+    _RG,
+    actions=("FISV",),
+    train=400,
+    test=100,
+    segments=(125, 165),
+    scores={"TES": TECHNICAL, "PCS": COMPONENTS},
+    largest=45.0,
+    dwell=32.0,
+)
+_TINY = replace(
+    _RG,
+    actions=("Ball", "Hoop"),
+    train=60,
+    test=30,
+    segments=(16, 24),
+    widths=(16, 16, 12),
+    lags=(0, 0, 1),
+    dwell=6.0,
+    nuisances=1,
+)
+
+SIZES = {"tiny": _TINY, "small": replace(_RG, train=120, test=40, widths=(64, 64, 48)), "rg": _RG, "fisv": _FISV}
