@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 State = dict[str, "Tensor"]
+_LABEL = "branch"
 
 
 class DamagedArtefact(ValueError):  # noqa: N818  # reads as what it is
@@ -28,8 +29,8 @@ def pack(key: str, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> byte
     from safetensors.torch import save
 
     tensors = stored_form(state)
-    labels = {"key": key, "meta": json.dumps(dict(meta), sort_keys=True), "digest": _digest(tensors)}
-    return bytes(save(tensors, metadata=labels))
+    label = json.dumps({"key": key, "meta": dict(meta), "digest": _digest(tensors)}, sort_keys=True)
+    return bytes(save(tensors, metadata={_LABEL: label}))  # one entry: safetensors writes several in any order
 
 
 def unpack(key: str, content: bytes) -> State:
@@ -45,10 +46,10 @@ def unpack(key: str, content: bytes) -> State:
         state: State = load(content)
     except SafetensorError as error:
         raise DamagedArtefact(f"not a complete safetensors file ({error}; {len(content)} bytes)") from error
-    labels = _header(content).get("__metadata__", {})
-    if labels.get("key") != key:
+    label = _label(content)
+    if label.get("key") != key:
         raise DamagedArtefact("not the artefact of this key")
-    if labels.get("digest") != _digest(state):
+    if label.get("digest") != _digest(state):
         raise DamagedArtefact("its content is not what was written")
     return state
 
@@ -58,10 +59,10 @@ def stored_form(state: Mapping[str, Tensor]) -> State:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
 
 
-def _header(content: bytes) -> dict[str, Any]:
-    """Returns the JSON at the head of a safetensors file, whose length is its first 8 bytes."""
+def _label(content: bytes) -> dict[str, Any]:
+    """Returns what ``pack`` wrote into the JSON at the head of the file, whose length is its first 8 bytes."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return header if isinstance(header, dict) else {}
+    return dict(json.loads(header.get("__metadata__", {}).get(_LABEL, "{}")))
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:
