@@ -53,14 +53,20 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
 
     def __init__(self, reason: Callable[[str], str]) -> None:
         self._reason = reason
+        self._ended: set[str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A restored study tells everything again: its listeners are new, and may have missed the end of a trial."""
+        return {**self.__dict__, "_ended": None}
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
-        """Tells of trials that ended in an earlier process, in case it was killed before it could."""
-        if iteration > 1:
-            return
-        for trial in trials:
-            if trial.status in ("TERMINATED", "ERROR"):
-                self._replay(trial)
+        """Tells, at the first step, of trials that ended in an earlier process."""
+        if self._ended is None:
+            self._tell_ended(trials)
+
+    def on_experiment_end(self, trials: Sequence[Any], **_: Any) -> None:
+        """Tells of ended trials where there was no step: a restored study had nothing left to do."""
+        self._tell_ended(trials)
 
     def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """A trial has a process."""
@@ -76,8 +82,7 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """A trial ended without an exception."""
-        for listener in _listeners:
-            listener.trial_ended(trial.trial_id, self._ending(trial))
+        self._end(trial)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """A trial raised or lost its process, and is tried again."""
@@ -86,14 +91,24 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """A trial raised once too often."""
-        for listener in _listeners:
-            listener.trial_ended(trial.trial_id, self._ending(trial))
+        self._end(trial)
+
+    def _tell_ended(self, trials: Sequence[Any]) -> None:
+        self._ended = self._ended or set()
+        for trial in sorted(trials, key=lambda trial: str(trial.trial_id)):  # a restore has them in no order of time
+            if trial.status in ("TERMINATED", "ERROR") and trial.trial_id not in self._ended:
+                self._replay(trial)
 
     def _replay(self, trial: Any) -> None:
         for listener in _listeners:
             listener.trial_started(trial.trial_id, trial.config)
             if trial.last_result and "val_spearman" in trial.last_result:
                 listener.trial_reported(trial.trial_id, trial.last_result)
+        self._end(trial)
+
+    def _end(self, trial: Any) -> None:
+        self._ended = (self._ended or set()) | {trial.trial_id}
+        for listener in _listeners:
             listener.trial_ended(trial.trial_id, self._ending(trial))
 
     def _ending(self, trial: Any) -> str:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich.console import Console as Terminal
+from rich.text import Text
 
 from tuning.console.live import LiveView
 from tuning.console.progress import StudyProgress
@@ -16,6 +17,8 @@ from tuning.console.views import JsonView, LineView, View
 from tuning.tracking import StudyResults
 
 __all__ = ["Console", "StudyProgress"]
+
+WIDE = 160  # columns of a table that goes to a file
 
 
 class Console:
@@ -40,7 +43,7 @@ class Console:
         if log_format not in ("text", "json"):
             raise ValueError(f"log_format: {log_format!r} is not text or json")
         self._out = out or sys.stdout
-        self._terminal = Terminal(file=self._out, soft_wrap=not self._out.isatty())
+        self._terminal = Terminal(file=self._out, width=None if self._out.isatty() else WIDE)
         self.progress = StudyProgress(name, tuple(searched), trials)
         self._view: View
         if log_format == "json":
@@ -95,4 +98,5 @@ class Console:
         if isinstance(self._view, JsonView):
             self._view.write("study_ended", **summary_values(results, files, resume))
         else:
-            self._terminal.print(summary(results, files, resume), highlight=False, markup=False)
+            for part in summary(results, files, resume):  # the terminal wraps lines, so that they can be copied
+                self._terminal.print(part, highlight=False, soft_wrap=isinstance(part, Text))

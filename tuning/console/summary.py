@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +17,8 @@ from tuning.tracking.names import SHORT, short
 SHOWN = 5
 
 
-def summary(results: StudyResults, files: Sequence[str], resume: Sequence[str] | None = None) -> RenderableType:
-    """Returns the end of a study for reading.
+def summary(results: StudyResults, files: Sequence[str], resume: Sequence[str] | None = None) -> list[RenderableType]:
+    """Returns the end of a study for reading, in parts: lines and a table.
 
     Args:
         results: The study.
@@ -30,10 +30,10 @@ def summary(results: StudyResults, files: Sequence[str], resume: Sequence[str] |
     parts += [Text(f"  {path}") for path in files]
     command = ui_command(results.uri)
     parts.append(Text(f"MLflow:   {command}" if command else f"MLflow:   {results.uri}"))
-    parts.append(Text(f"  curves  {charts_page(results.uri, results.experiment_id)}", overflow="fold"))
+    parts.append(Text(f"  curves  {charts_page(results.uri, results.experiment_id)}"))
     if resume:
         parts.append(Text(f"Resume:   {shlex.join(resume)}"))
-    return Group(*parts)
+    return parts
 
 
 def summary_values(results: StudyResults, files: Sequence[str], resume: Sequence[str] | None = None) -> dict[str, Any]:

@@ -18,12 +18,12 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; m
        padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .figure { font-size: 1.25rem; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; } caption { text-align: left; color: #4a5562; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: right; border-bottom: 1px solid #dde2e8; white-space: nowrap; }
 th.text, td.text { text-align: left; } tr.best td { font-weight: 600; }
-svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #3a4552; }
+svg { width: 100%; min-width: 40rem; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #3a4552; }
 svg .grid { stroke: #e4e8ed; } svg .tick { stroke: #6b7683; }
-@media print { body { max-width: none; margin: 0; } }
+@media print { svg { min-width: 0; } body { max-width: none; margin: 0; } }
 """
 
 CAVEAT = """\
@@ -43,8 +43,7 @@ def page(results: StudyResults) -> str:
         _found(results, best),
         _final(ranked),
         "<h2>Learning curves</h2>",
-        curves_svg(results.trials, best) or "<p>No trial has reported a score.</p>",
-        "<p>A line ends where its trial ended; dark blue is the best trial, red are trials that failed.</p>",
+        _curves(results, best),
         "<h2>Trials</h2>",
         _trials(results, ranked, best),
         "<h2>What was asked</h2>",
@@ -78,10 +77,18 @@ def _found(results: StudyResults, best: TrialResult | None) -> str:
 
 
 def _with_interval(trial: TrialResult) -> str:
-    interval = fold_interval(trial.folds)
+    interval = fold_interval(trial.folds) if trial.reason.startswith(("finished", "stopped")) else None
     reach = f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     end = "" if trial.finished else f", {trial.reason or 'running'} after {trial.epochs} epochs"
     return f"{_score(trial.score)}{reach}{end}"
+
+
+def _curves(results: StudyResults, best: TrialResult | None) -> str:
+    drawing = curves_svg(results.trials, best)
+    if not drawing:
+        return "<p>No trial has reported a score.</p>"
+    legend = "A line ends where its trial ended; dark blue is the best trial, red are trials that failed."
+    return f'<div class="wide">{drawing}</div>\n<p>{legend}</p>'
 
 
 def _final(ranked: Sequence[TrialResult]) -> str:
@@ -136,7 +143,7 @@ def _asked(results: StudyResults) -> str:
 def _table(
     head: Sequence[str],
     rows: Iterable[Sequence[str]],
-    caption: str,
+    note: str,
     *,
     strong: int | None = None,
     text: Sequence[int] | None = None,
@@ -146,7 +153,8 @@ def _table(
     top = "".join(f'<th scope="col"{kind}>{escape(cell)}</th>' for kind, cell in zip(kinds, head, strict=True))
     body = "".join(_row(row, kinds, best=number == strong) for number, row in enumerate(rows))
     thead = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    return f'<div class="wide"><table><caption>{escape(caption)}</caption>{thead}<tbody>{body}</tbody></table></div>'
+    above = f"<p>{escape(note)}</p>" if note else ""
+    return f'{above}<div class="wide"><table>{thead}<tbody>{body}</tbody></table></div>'
 
 
 def _row(cells: Sequence[str], kinds: Sequence[str], *, best: bool) -> str:
