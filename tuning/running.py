@@ -99,8 +99,6 @@ def _fresh(study: Study, room: Room, *, verbose: bool) -> Any:
     return tune.Tuner(
         _trainable(study, room),
         tune_config=tune.TuneConfig(
-            metric="val_spearman",
-            mode="max",
             search_alg=make_searcher(space, study.seed, concurrent),
             scheduler=scheduler,
             num_samples=space.budget.trials,
@@ -113,7 +111,7 @@ def _fresh(study: Study, room: Room, *, verbose: bool) -> Any:
             name=FOLDER,
             storage_path=study.storage,
             callbacks=[TuneEvents(scheduler.reason)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=1),
             failure_config=tune.FailureConfig(max_failures=FAILURES),
             verbose=1 if verbose else 0,
         ),
