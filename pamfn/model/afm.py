@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pamfn.model.blocks import ACTIVATIONS, ResidualBlock
+from pamfn.model.blocks import ResidualBlock
 from pamfn.replicas.axis import FusionAxis
 from pamfn.replicas.layers import Linear, batched_linear
 from pamfn.replicas.noise import Noise
@@ -22,31 +22,29 @@ class AttentionWeights(nn.Module):
     """FusionNet weights as the paper has them: K unshared attention networks over three shared projections.
 
     Each modality goes through one nonlinear projection that all FusionNets share; each FusionNet reads the three with
-    two fully-connected layers and a softmax over modalities. The paper leaves the projection's form (here linear, batch
-    norm, activation) and the hidden width (here D / 4) open.
+    two fully-connected layers and a softmax over modalities. The paper leaves the projection's form open; here it is
+    that of the release's trunk (linear, batch norm, ReLU). It leaves the hidden width open as well, here D / 4.
 
     Args:
         rows: Replicas R.
         axis: The FusionNet axis.
         width: Features D.
         modalities: M.
-        activation: Activation of the projections.
     """
 
-    def __init__(self, rows: int, axis: FusionAxis, width: int, modalities: int, *, activation: str) -> None:
+    def __init__(self, rows: int, axis: FusionAxis, width: int, modalities: int) -> None:
         super().__init__()
-        self.fusion_axis, self.activation, self.modalities = axis, activation, modalities
-        self.hidden_width = max(width // 4, 4)
+        self.fusion_axis = axis
+        hidden = max(width // 4, 4)
         self.projections = nn.ModuleList(Linear(rows, width, width) for _ in range(modalities))
         self.norms = nn.ModuleList(BatchNorm(rows, width) for _ in range(modalities))
-        self.hidden = Linear(axis.total, modalities * width, self.hidden_width, axis=axis)
-        self.weights = Linear(axis.total, self.hidden_width, modalities, axis=axis)
+        self.hidden = Linear(axis.total, modalities * width, hidden, axis=axis)
+        self.weights = Linear(axis.total, hidden, modalities, axis=axis)
 
     def forward(self, modal: list[Tensor], segments: Segments) -> Tensor:
         """Maps M features (R, B, T, D) to weights (F, B, T, M) that sum to 1 over M."""
-        act = ACTIVATIONS[self.activation]
         read = [
-            act(norm(project(x), segments))
+            functional.relu(norm(project(x), segments))
             for project, norm, x in zip(self.projections, self.norms, modal, strict=True)
         ]
         axis = self.fusion_axis
@@ -170,7 +168,7 @@ class AdaptiveFusion(nn.Module):
         super().__init__()
         self.fusion_axis, self.site = axis, site
         if design == "attention":
-            self.mix: nn.Module = AttentionWeights(rows, axis, width, modalities, activation=activation)
+            self.mix: nn.Module = AttentionWeights(rows, axis, width, modalities)
         else:
             self.mix = TrunkWeights(rows, axis, width, modalities)
         self.refine = ResidualBlock(axis.total, width, activation=activation, axis=axis)

@@ -134,6 +134,8 @@ class PAMFN(nn.Module):
         super().__init__()
         if len(widths) not in (2, 3):
             raise ValueError(f"modalities: {', '.join(widths)}: PAMFN fuses two or three, not {len(widths)}")
+        if unknown := [name for name in recipe.fine_tuned if name not in widths]:
+            raise ValueError(f"fine_tuned: {', '.join(unknown)}: not among the modalities {', '.join(widths)}")
         rows = len(seeds)
         self.recipe, self.replicas = recipe, rows
         self.modalities = tuple(widths)
