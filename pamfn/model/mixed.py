@@ -18,10 +18,12 @@ class MixedBlock(nn.Module):
     Args:
         rows: Replicas R.
         width: Features D.
+        zero_start: ``exact`` or ``computed``; see `of_zeros`.
     """
 
-    def __init__(self, rows: int, width: int) -> None:
+    def __init__(self, rows: int, width: int, *, zero_start: str) -> None:
         super().__init__()
+        self.zero_start = zero_start
         self.conv1 = Conv3(rows, 3 * width, width)
         self.norm1 = BatchNorm(rows, width)
         self.conv2 = Conv3(rows, width, width)
@@ -31,15 +33,26 @@ class MixedBlock(nn.Module):
 
     def forward(self, state_RBTS: Tensor, segments: Segments) -> Tensor:
         """Maps the mixed state (R, B, T, 3 D) to (R, B, T, D)."""
-        return self._finish(self.conv1(segments.zeroed(state_RBTS)), self.shortcut(state_RBTS), segments)
+        normal = self.norm1(self.conv1(segments.zeroed(state_RBTS)), segments)
+        return self._finish(normal, self.shortcut_norm(self.shortcut(state_RBTS), segments), segments)
 
     def of_zeros(self, videos: int, segments: Segments) -> Tensor:
-        """Returns what the first stage's state of zeros gives, (R, B, T, D): its products are biases."""
-        first = self.conv1.of_zeros(segments.steps, videos)
-        shortcut = self.shortcut.bias[:, None, None].expand(first.shape)
+        """Returns what the first stage's state of zeros gives, (R, B, T, D).
+
+        A convolution of zeros is its bias, and batch norm of a constant is its own bias whatever the constant. Taking
+        that value instead of normalising is the same in exact arithmetic. Computed, as in the release
+        (``zero_start="computed"``), the variance is nothing but rounding noise: AdamW turns the noise in the
+        convolution's gradient into full steps of its bias, which the running mean follows late, and scores in
+        evaluation are then off by more than a standard deviation wherever the learning rate is high.
+        """
+        if self.zero_start == "computed":
+            first = self.conv1.of_zeros(segments.steps, videos)
+            shortcut = self.shortcut.bias[:, None, None].expand(first.shape)
+            return self._finish(self.norm1(first, segments), self.shortcut_norm(shortcut, segments), segments)
+        shape = (-1, videos, segments.steps, -1)
+        first, shortcut = (norm.bias[:, None, None].expand(shape) for norm in (self.norm1, self.shortcut_norm))
         return self._finish(first, shortcut, segments)
 
-    def _finish(self, first_RBTD: Tensor, shortcut_RBTD: Tensor, segments: Segments) -> Tensor:
-        hidden = functional.relu(self.norm1(first_RBTD, segments))
-        hidden = functional.relu(self.norm2(self.conv2(segments.zeroed(hidden)), segments))
-        return hidden + functional.relu(self.shortcut_norm(shortcut_RBTD, segments))
+    def _finish(self, normal_RBTD: Tensor, shortcut_RBTD: Tensor, segments: Segments) -> Tensor:
+        hidden = segments.zeroed(functional.relu(normal_RBTD))
+        return functional.relu(self.norm2(self.conv2(hidden), segments)) + functional.relu(shortcut_RBTD)

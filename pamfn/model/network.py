@@ -38,7 +38,7 @@ class FusionStage(nn.Module):
         super().__init__()
         width, site = recipe.width, f"stage{index}"
         self.last = index == recipe.stages - 1
-        self.mixed = MixedBlock(rows, width)
+        self.mixed = MixedBlock(rows, width, zero_start=recipe.zero_start)
         self.msfd = ModalityFeatureDecoder(
             rows,
             width,
