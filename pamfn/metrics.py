@@ -20,18 +20,21 @@ def is_constant(predicted: ArrayLike) -> bool:
 def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
     """Returns Spearman's rank correlation (Eq. 13); ties share their mean rank.
 
-    A constant prediction ranks nothing and counts as 0. A prediction that is not finite gives NaN.
+    A constant prediction ranks nothing and counts as 0. One prediction that is not finite makes it NaN.
 
     Args:
         predicted: Predicted scores, shape (n,).
         truth: Annotated scores, shape (n,).
 
     Raises:
-        ValueError: If the shapes differ, there are fewer than two videos, or the annotated scores are all equal.
+        ValueError: If the shapes differ, there are fewer than two videos, or the annotated scores are all equal or not
+            all finite.
     """
     x, y = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
         raise ValueError(f"spearman: shapes {x.shape} and {y.shape} must be equal, flat, and of at least 2 videos")
+    if not np.isfinite(y).all():
+        raise ValueError(f"spearman: {np.count_nonzero(~np.isfinite(y))} of {len(y)} annotated scores are not finite")
     if np.ptp(y) == 0:
         raise ValueError(
             f"spearman: all {len(y)} annotated scores are {y[0]:g}; a correlation needs scores that differ"
@@ -44,10 +47,11 @@ def spearman(predicted: ArrayLike, truth: ArrayLike) -> float:
 
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the correlation along the last axis; 0 where one side does not vary."""
+    """Returns the correlation along the last axis; 0 where one side does not vary, NaN where one holds a NaN."""
     x, y = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
     scale = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
-    return np.divide((x * y).sum(-1), scale, out=np.zeros_like(scale), where=scale > 0)
+    ratio: NDArray[np.float64] = np.divide((x * y).sum(-1), scale, out=np.zeros_like(scale), where=scale != 0)
+    return ratio
 
 
 def fisher_mean(correlations: ArrayLike) -> float:
@@ -93,7 +97,8 @@ def interval(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
 def _resampled(
     predicted_SN: NDArray[np.float64], truth_N: NDArray[np.float64], rng: np.random.Generator, draws: int
 ) -> NDArray[np.float64]:
-    """Returns Spearman's correlation of every seed under every draw of videos, shape (seeds, draws)."""
+    """Returns Spearman's correlation of every network under every draw of videos, shape (networks, draws)."""
     chosen_QN = rng.integers(0, len(truth_N), size=(draws, len(truth_N)))
     truth_QN = rankdata(truth_N[chosen_QN], axis=-1)
-    return np.stack([_pearson(rankdata(p[chosen_QN], axis=-1), truth_QN) for p in predicted_SN])
+    ranked = (np.zeros(truth_QN.shape) if is_constant(p) else rankdata(p[chosen_QN], axis=-1) for p in predicted_SN)
+    return np.stack([_pearson(rank_QN, truth_QN) for rank_QN in ranked])
