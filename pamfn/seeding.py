@@ -13,9 +13,10 @@ def derive(seed: int, *names: str | int) -> int:
 
     Args:
         seed: The parent's seed.
-        names: What the derived seed is for, from general to special, such as ``"order", epoch``.
+        names: What the derived seed is for, from general to special, such as ``"order", epoch``. Whole numbers of
+            any type, NumPy's too, name the same purpose; the text ``"1"`` and the number 1 do not.
     """
-    text = "\x1f".join([str(int(seed)), *(f"{type(name).__name__}:{name}" for name in names)])
+    text = "\x1f".join([str(int(seed)), *(f"str:{n}" if isinstance(n, str) else f"int:{int(n)}" for n in names)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
@@ -25,5 +26,5 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:
-    """Returns a CPU generator of torch for one named purpose (initial weights are drawn on the CPU on every machine)."""
+    """Returns torch's CPU generator for one named purpose (initial weights are drawn on the CPU on every machine)."""
     return torch.Generator().manual_seed(derive(seed, *names))
