@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -59,7 +60,7 @@ def save_networks(folder: Path, networks: SavedNetworks) -> None:
         "recipe": dataclasses.asdict(networks.recipe),
         "widths": networks.widths,
         "names": networks.names,
-        "targets": [{"kind": _KINDS[type(t)], **dataclasses.asdict(t)} for t in networks.targets],  # type: ignore[call-overload, index]
+        "targets": [_described(target) for target in networks.targets],
     }
     text = folder / f".{DESCRIPTION}.tmp"
     text.write_text(json.dumps(description, indent=1), encoding="utf-8")
@@ -72,28 +73,45 @@ def load_networks(folder: Path) -> SavedNetworks:
     Raises:
         ValueError: If the folder does not hold networks of this version; one line that names the file.
     """
+    description = _description(folder / DESCRIPTION)
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{folder}: no readable networks ({error})") from error
-    if description.get("version") != VERSION:
-        raise ValueError(f"{folder / DESCRIPTION}: version {description.get('version')!r} is not {VERSION}")
-    names = description["names"]
-    return SavedNetworks(
-        recipe=_recipe(description["recipe"]),
-        widths=description["widths"],
-        names=names,
-        targets=[_target(target) for target in description["targets"]],
-        states=[_below(tensors, f"{i}/") for i in range(len(names))],
-    )
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS}: cannot be read as weights ({error})") from error
+    try:
+        return SavedNetworks(
+            recipe=_recipe(description["recipe"]),
+            widths=dict(description["widths"]),
+            names=list(description["names"]),
+            targets=[_target(target) for target in description["targets"]],
+            states=[_below(tensors, f"{i}/") for i in range(len(description["names"]))],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / DESCRIPTION}: does not describe networks ({error})") from error
 
 
-_KINDS = {ScaledTarget: "scaled", QuantileTarget: "quantile"}
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from error
+    version = description.get("version") if isinstance(description, dict) else None
+    if version != VERSION:
+        raise ValueError(f"{path}: version {version!r} is not {VERSION}")
+    return dict(description)
 
 
 def _recipe(values: Mapping[str, Any]) -> Recipe:
-    return Recipe(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    kept: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Recipe(**kept)
+
+
+def _described(target: Target) -> dict[str, Any]:
+    if isinstance(target, ScaledTarget):
+        return {"kind": "scaled", "largest": target.largest}
+    if isinstance(target, QuantileTarget):
+        return {"kind": "quantile", "scores": target.scores, "quantiles": target.quantiles}
+    raise TypeError(f"target: {type(target).__name__} cannot be saved")
 
 
 def _target(values: Mapping[str, Any]) -> Target:
