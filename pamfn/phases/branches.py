@@ -13,19 +13,12 @@ from numpy.typing import NDArray
 from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch
 from pamfn.model.network import build_branch
+from pamfn.phases.plan import Plan
 from pamfn.phases.replica import Replica
-from pamfn.phases.training import Plan, Training
-from pamfn.recipe import Recipe
+from pamfn.phases.training import Training
+from pamfn.recipe import BRANCH_SETTINGS, Recipe
 from pamfn.replicas.cut import initialise, put
 from pamfn.seeding import derive
-
-BRANCH_SETTINGS = (
-    *("stages", "width", "embedding_dropout", "branch_head_dropout"),
-    *("batch_size", "clip", "padding", "standardise", "target"),
-    *("phase1_epochs", "phase1_optimizer", "phase1_lr", "phase1_momentum", "phase1_weight_decay"),
-    *("phase1_schedule", "phase1_lr_floor", "phase1_clip_norm"),
-)
-"""Settings that decide what a pretrained branch is; two trainings that agree on them can share it."""
 
 MOMENTS_ROOM = 64  # videos whose moments are taken at once
 
