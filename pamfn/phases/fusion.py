@@ -1,8 +1,7 @@
-"""Phase 2 (Sec. III-F): the mixed branch, MSFD, AFM and CMFD are trained on top of the branches; or all in one stage."""
+"""Phase 2 (Sec. III-F): mixed branch, MSFD, AFM and CMFD are trained on top of the branches; or all in one stage."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -12,8 +11,9 @@ from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch
 from pamfn.model.network import PAMFN
 from pamfn.phases.branches import fit_standardise, install_branches
+from pamfn.phases.plan import Plan
 from pamfn.phases.replica import Replica
-from pamfn.phases.training import Plan, Training
+from pamfn.phases.training import Training
 from pamfn.recipe import Recipe
 from pamfn.seeding import derive
 
@@ -33,7 +33,8 @@ def fusion_training(
         branches: Pretrained branches: by modality, a state dict for each replica. None trains in one stage.
 
     Raises:
-        ValueError: If ``recipe.phases`` and ``branches`` disagree, or a branch does not fit.
+        ValueError: If ``recipe.phases`` and ``branches`` disagree, ``fine_tuned`` names a modality that is not
+            there, or a branch does not fit.
     """
     if (branches is None) != (recipe.phases == "one"):
         raise ValueError(f"phases: {recipe.phases!r} with {'no' if branches is None else 'given'} pretrained branches")
@@ -82,11 +83,4 @@ def _plan(recipe: Recipe, replicas: Sequence[Replica]) -> Plan:
 
 def _temperature_faults(network: PAMFN) -> list[str]:
     """Returns why a replica's temperature ends it: at 0 or below, Eq. 10 would turn the decision round."""
-    return [
-        ""
-        if tau > 0
-        else f"diverged: temperature {tau:g} is not above 0"
-        if not math.isnan(tau)
-        else "diverged: temperature is NaN"
-        for tau in network.tau_R.tolist()
-    ]
+    return [f"diverged: temperature {tau:g} is not above 0" if tau <= 0 else "" for tau in network.tau_R.tolist()]

@@ -1,4 +1,4 @@
-"""The order in which a replica sees its videos: a pure function of its seed and step, so a resumed training continues it."""
+"""In which order a replica sees its videos: a pure function of seed and step, so a resumed training continues it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,7 +20,11 @@ ROOM = 16384  # segments of all replicas in one batch; bounds the memory of scor
 
 @torch.no_grad()
 def predict(
-    network: nn.Module, bank: Bank, videos: Sequence[NDArray[np.int64]], *, noise: Noise | None = None
+    network: nn.Module,
+    bank: Bank,
+    videos: Sequence[NDArray[np.int64]],
+    *,
+    noise: Callable[[NDArray[np.int64]], Noise] | None = None,
 ) -> list[NDArray[np.float64]]:
     """Scores each replica's videos, whole, in evaluation mode.
 
@@ -30,7 +34,8 @@ def predict(
         network: A stacked network of as many replicas as ``videos`` has entries.
         bank: The features.
         videos: Indices of the videos of each replica.
-        noise: Gumbel noise in evaluation, as the release has it; None for the arg max.
+        noise: Makes the Gumbel noise of one video a replica, (R,), -1 for none, as the release has it in evaluation;
+            videos are then scored one at a time, since noise goes by the place in a batch. None for the arg max.
 
     Returns:
         Scores in (0, 1) for each replica, in the order of its videos.
@@ -43,13 +48,14 @@ def predict(
     first, most = 0, max((len(mine) for mine in videos), default=0)
     while first < most:
         longest = max(int(lengths[mine[o[first]]]) for mine, o in zip(videos, orders, strict=True) if first < len(mine))
-        room = max(1, min(most - first, ROOM // (len(videos) * longest)))
+        room = 1 if noise is not None else max(1, min(most - first, ROOM // (len(videos) * longest)))
         batch = np.full((len(videos), room), ABSENT, dtype=np.int64)
         for r, (mine, order) in enumerate(zip(videos, orders, strict=True)):
             some = mine[order[first : first + room]]
             batch[r, : len(some)] = some
         x, lengths_RB = bank.whole(torch.from_numpy(batch))
-        output = network(x, Segments(next(iter(x.values())).shape[2], lengths_RB), noise)
+        drawn = None if noise is None else noise(batch[:, 0])
+        output = network(x, Segments(next(iter(x.values())).shape[2], lengths_RB), drawn)
         score_RB = output.score_RB.double().cpu().numpy()
         for r, order in enumerate(orders):
             some = order[first : first + room]

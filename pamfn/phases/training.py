@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pamfn.data.bank import ABSENT, Bank
 from pamfn.phases.order import Order
+from pamfn.phases.plan import Plan
 from pamfn.phases.replica import Replica
 from pamfn.phases.scoring import correlate, predict
 from pamfn.phases.target import Target, fit_target
@@ -22,43 +23,7 @@ from pamfn.replicas.noise import Noise
 from pamfn.replicas.optimizer import ReplicaOptimizer, learning_rate
 from pamfn.replicas.pack import Pack
 from pamfn.replicas.segments import Segments
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How one phase trains.
-
-    Args:
-        epochs: Full budget of each replica.
-        batch_size: Videos a batch.
-        clip: Segments a clip.
-        padding: ``zero`` (padding counts as segments, as in the paper) or ``mask``.
-        target: ``scaled`` or ``quantile``.
-        optimizer: ``adamw`` or ``sgd``.
-        lr: Learning rate of each replica's first epoch.
-        lr_floor: Rate at the end of a cosine schedule.
-        schedule: ``cosine`` or ``constant``.
-        weight_decay: Weight decay.
-        momentum: Momentum of SGD.
-        head_lr_scale: Learning rate of the head, relative to the rest.
-        clip_norm: Largest gradient norm of a replica; None for no clipping.
-        evaluation_noise: Whether scoring draws Gumbel noise, as the release does.
-    """
-
-    epochs: Sequence[int]
-    batch_size: int
-    clip: int
-    padding: str
-    target: str
-    optimizer: str
-    lr: Sequence[float]
-    lr_floor: float
-    schedule: str
-    weight_decay: float
-    momentum: float = 0.9
-    head_lr_scale: float = 1.0
-    clip_norm: float | None = None
-    evaluation_noise: bool = False
+from pamfn.seeding import derive
 
 
 @dataclass(frozen=True)
@@ -69,7 +34,7 @@ class Report:
         progress: Share of the full budget.
         epochs: Epochs done.
         losses: Mean squared error over the steps since the last report; NaN where there were none.
-        scores: Spearman's correlation on the held-out videos; NaN for a diverged replica; empty if none are held out.
+        scores: Spearman's correlation on the held-out videos; NaN for a diverged replica; empty if none was asked for.
         constant: Whether a replica predicts one value for all its videos (its correlation counts as 0).
         ended: Why a replica cannot go on; empty for a healthy one.
     """
@@ -122,6 +87,7 @@ class Training:
         self._room = max(order.largest for order in self._orders)
         self._targets_RV = _encoded(self.targets, self.replicas).to(bank.device)
         pack = Pack(network, len(self.replicas), axis, is_head)
+        self._pack = pack
         self._optimizer = ReplicaOptimizer(
             pack,
             len(self.replicas),
@@ -139,17 +105,25 @@ class Training:
         return [int(s) // order.steps for s, order in zip(self.steps, self._orders, strict=True)]
 
     def run(self, milestones: Iterable[float], *, score: bool = True) -> Iterator[Report]:
-        """Trains on, and yields a report at every milestone that lies ahead.
+        """Trains on, and yields a report at every milestone that does not lie behind.
+
+        A milestone that rounds to the epochs that are done already is reported as well, without training: replicas of
+        small budgets stand still there while those of another training, with larger ones, go on.
 
         Args:
             milestones: Ascending shares of the full budget, each in (0, 1].
             score: Whether to score the held-out videos at the milestones.
+
+        Raises:
+            ValueError: If a milestone is outside (0, 1].
         """
         for progress in milestones:
+            if not 0 < progress <= 1:
+                raise ValueError(f"milestones: {progress!r} is not a share of the budget in (0, 1]")
             goals = np.array(
                 [milestone_epoch(progress, n) * o.steps for n, o in zip(self.plan.epochs, self._orders, strict=True)]
             )
-            if (self.steps < goals).any():
+            if (self.steps <= goals).all():
                 losses = self._advance(goals)
                 yield self._report(progress, losses, score)
 
@@ -176,7 +150,7 @@ class Training:
         self._optimizer.zero_grad()
         score_RB = self.network(x, segments, noise).score_RB
         loss_R = self._loss(score_RB, videos_RB)
-        loss_R.sum().backward()
+        loss_R.sum().backward()  # type: ignore[no-untyped-call]
         self._optimizer.step(self._rates(), active.tolist())
         return loss_R.detach()
 
@@ -202,11 +176,9 @@ class Training:
         ]
 
     def _report(self, progress: float, losses: Sequence[float | None], score: bool) -> Report:
-        ended = self._health() if self._health is not None else [""] * len(losses)
-        ended = [
-            why or ("diverged: the training loss is not finite" if loss is not None and not math.isfinite(loss) else "")
-            for why, loss in zip(ended, losses, strict=True)
-        ]
+        health = self._health() if self._health is not None else [""] * len(losses)
+        diverged = [_divergence(*of) for of in zip(losses, self._finite(), strict=True)]
+        ended = [why or other for why, other in zip(health, diverged, strict=True)]
         scores: list[float] = []
         constant = [False] * len(losses)
         if score:
@@ -217,12 +189,24 @@ class Training:
         shown = [math.nan if loss is None else loss for loss in losses]
         return Report(progress, self.epochs, shown, scores, constant, ended)
 
+    def _finite(self) -> list[bool]:
+        """Tells of each replica whether all its trained weights are finite."""
+        finite_R = self._pack.weights_RP.isfinite().all(1)
+        if self._pack.axis is not None:
+            finite_F = self._pack.weights_FP.isfinite().all(1)
+            finite_R = finite_R & self._pack.axis.by_replica(finite_F).all(1)
+        return list(finite_R.tolist())
+
     def predict(self, videos: Sequence[NDArray[np.int64]] | None = None) -> list[NDArray[np.float64]]:
         """Scores videos, each replica's held-out ones by default; in (0, 1)."""
-        noise = None
-        if self.plan.evaluation_noise:
-            noise = Noise([r.seed for r in self.replicas], self.steps.tolist(), self._bank.device)
-        return predict(self.network, self._bank, videos or [r.valid for r in self.replicas], noise=noise)
+        noise = self._video_noise if self.plan.evaluation_noise else None
+        asked = [r.valid for r in self.replicas] if videos is None else videos
+        return predict(self.network, self._bank, asked, noise=noise)
+
+    def _video_noise(self, videos_R: NDArray[np.int64]) -> Noise:
+        """Returns the noise of scoring these videos: a function of replica, step and video, not of company."""
+        seeds = [derive(r.seed, "evaluation", v) for r, v in zip(self.replicas, videos_R.tolist(), strict=True)]
+        return Noise(seeds, self.steps.tolist(), self._bank.device)
 
     def state(self, replica: int) -> dict[str, Tensor]:
         """Returns all that one replica needs to go on, as named tensors: weights, moments, step."""
@@ -246,6 +230,12 @@ class Training:
 def milestone_epoch(progress: float, epochs: int) -> int:
     """Returns the epoch of a budget at which a milestone lies: the nearest whole one, at least the first."""
     return max(1, round(progress * epochs))
+
+
+def _divergence(loss: float | None, finite: bool) -> str:
+    if loss is not None and not math.isfinite(loss):
+        return "diverged: the training loss is not finite"
+    return "" if finite else "diverged: a weight is not finite"
 
 
 def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
