@@ -40,7 +40,8 @@ class MixedBlock(nn.Module):
         """Returns what the first stage's state of zeros gives, (R, B, T, D).
 
         A convolution of zeros is its bias, and batch norm of a constant is its own bias whatever the constant. Taking
-        that value instead of normalising is the same in exact arithmetic. Computed, as in the release
+        that value instead of normalising is the same in exact arithmetic: fresh norms have a bias of 0, which ReLU
+        keeps there, so that a network trained from the start has zeros here throughout. Computed, as in the release
         (``zero_start="computed"``), the variance is nothing but rounding noise: AdamW turns the noise in the
         convolution's gradient into full steps of its bias, which the running mean follows late, and scores in
         evaluation are then off by more than a standard deviation wherever the learning rate is high.
@@ -51,7 +52,9 @@ class MixedBlock(nn.Module):
             return self._finish(self.norm1(first, segments), self.shortcut_norm(shortcut, segments), segments)
         shape = (-1, videos, segments.steps, -1)
         first, shortcut = (norm.bias[:, None, None].expand(shape) for norm in (self.norm1, self.shortcut_norm))
-        return self._finish(first, shortcut, segments)
+        second = self.conv2.without_bias(segments.zeroed(functional.relu(first)))
+        normal = self.norm2(second, segments, offset_RD=self.conv2.bias)
+        return functional.relu(normal) + functional.relu(shortcut)
 
     def _finish(self, normal_RBTD: Tensor, shortcut_RBTD: Tensor, segments: Segments) -> Tensor:
         hidden = segments.zeroed(functional.relu(normal_RBTD))

@@ -61,14 +61,21 @@ class Conv3(nn.Module):
 
     def forward(self, x_RBTD: Tensor) -> Tensor:
         """Maps (rows, B, T, inputs) to (rows, B, T, outputs)."""
-        if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
-            return batched_linear(x_RBTD, self.weight[:, :, 1], self.bias)
-        y: Tensor = _Convolve.apply(x_RBTD, self.weight, self.bias)  # type: ignore[no-untyped-call]
-        return y
+        return self._convolved(x_RBTD, self.bias)
+
+    def without_bias(self, x_RBTD: Tensor) -> Tensor:
+        """Maps (rows, B, T, inputs) to (rows, B, T, outputs); zeros to zeros."""
+        return self._convolved(x_RBTD, torch.zeros_like(self.bias))
 
     def of_zeros(self, steps: int, videos: int) -> Tensor:
         """Returns what an input of zeros gives, (rows, B, T, outputs), without the product."""
         return self.bias[:, None, None].expand(-1, videos, steps, -1)
+
+    def _convolved(self, x_RBTD: Tensor, bias_RO: Tensor) -> Tensor:
+        if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
+            return batched_linear(x_RBTD, self.weight[:, :, 1], bias_RO)
+        y: Tensor = _Convolve.apply(x_RBTD, self.weight, bias_RO)  # type: ignore[no-untyped-call]
+        return y
 
 
 class _Convolve(torch.autograd.Function):

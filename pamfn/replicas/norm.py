@@ -38,11 +38,19 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(rows, width))
         self.register_buffer("running_var", torch.ones(rows, width))
 
-    def forward(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
-        """Normalises (rows, B, T, D) by the batch in training, by the running statistics in evaluation."""
+    def forward(self, x_RBTD: Tensor, segments: Segments, *, offset_RD: Tensor | None = None) -> Tensor:
+        """Normalises (rows, B, T, D) by the batch in training, by the running statistics in evaluation.
+
+        Args:
+            x_RBTD: The features.
+            segments: Which of them are there.
+            offset_RD: Added to the features; None for zeros. A batch's own statistics take it away again, so features
+                that are zero throughout come out as exactly the norm's own bias, with no rounding error to blow up.
+        """
         if not self.training:
             scale_RD = self.weight * torch.rsqrt(self.running_var + self.epsilon)
-            shift_RD = self.bias - self.running_mean * scale_RD
+            mean_RD = self.running_mean if offset_RD is None else self.running_mean - offset_RD
+            shift_RD = self.bias - mean_RD * scale_RD
             return torch.addcmul(shift_RD[:, None, None], x_RBTD, scale_RD[:, None, None])
         mask = segments.mask_RBT(x_RBTD.dtype)
         if mask is not None and self.axis is not None:
@@ -53,7 +61,7 @@ class BatchNorm(nn.Module):
         y, mean, variance, count = _Normalise.apply(  # type: ignore[no-untyped-call]
             x_RBTD.reshape(rows, -1, width), self.weight, self.bias, mask_RN1, self.epsilon
         )
-        self._remember(mean, variance, count)
+        self._remember(mean if offset_RD is None else mean + offset_RD, variance, count)
         return y.view(x_RBTD.shape)
 
     @torch.no_grad()
