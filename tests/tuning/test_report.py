@@ -105,7 +105,9 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(told, tmp_path):
 
 
 def test_test_scores_are_shown_where_the_test_split_was_opened(told, tmp_path):
-    told.log_scalars("t6", {"final_test_spearman": 0.4567, "final_test_low": 0.31, "final_test_high": 0.58})
+    told.log_scalars(
+        "t6", {"final_test_spearman": 0.4567, "final_test_spearman_low": 0.31, "final_test_spearman_high": 0.58}
+    )
     write_report(read_study(told.uri, "small"), str(tmp_path))
     text = (tmp_path / "report.html").read_text()
     assert all(said in text for said in ("Test split", "0.457", "0.310", "0.580"))

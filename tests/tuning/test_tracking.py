@@ -238,6 +238,15 @@ def test_a_study_reads_back_with_the_values_it_was_told(tmp_path):
     assert results.space.to_yaml() == study(tmp_path).space.to_yaml()
 
 
+def test_the_compare_page_preselects_what_it_reads_first(tmp_path):
+    """It takes the first three parameters by alphabet and the first metric in the order of writing."""
+    tracker = tracked(tmp_path)
+    run_trials(tracker, 1)
+    (run,) = runs_of(tracker)
+    assert sorted(run.data.params)[:3] == ["fusion_nets", "lr", "lr_log10"]
+    assert next(iter(run.data.metrics)) == "best_val_spearman"
+
+
 def test_an_unknown_study_is_one_line_with_the_known_ones(tmp_path):
     tracker = tracked(tmp_path)
     with pytest.raises(TrackingError, match=r"study 'smal': not in .*mlflow\.db; it has made, small"):

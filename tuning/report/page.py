@@ -96,7 +96,7 @@ def _final(ranked: Sequence[TrialResult]) -> str:
     opened = [trial for trial in ranked if "final_test_spearman" in trial.scalars]
     if not opened:
         return ""
-    keys = ("final_test_spearman", "final_test_low", "final_test_high")
+    keys = ("final_test_spearman", "final_test_spearman_low", "final_test_spearman_high")
     rows = [[trial.name, *(_score(trial.scalars.get(key, math.nan)) for key in keys)] for trial in opened]
     note = "trained on the whole training split, scored once on the test split"
     return "<h2>Test split</h2>" + _table(("configuration", "test", "95% from", "to"), rows, note)

@@ -76,8 +76,8 @@ class Tracker:
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Writes a result of Tune: the new points of its curve, and the trial as of now in numbers and tags."""
         run = self._trials[trial_id]
+        run.update(_scalars(result), _tags(result))  # first: the compare page preselects the metric written first
         run.add_points(result.get("curve") or [])
-        run.update(_scalars(result), _tags(result))
 
     def trial_retried(self, trial_id: str, error: str) -> None:
         """Notes why the trial has to start again from its checkpoint."""
