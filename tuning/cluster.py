@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,16 +13,24 @@ from typing import Any
 
 from tuning.sections import Resources
 
-QUIET = {
+SETTINGS = {
     "RAY_worker_niceness": "0",
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a snapshot may be no older than the checkpoints it names
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Makes Ray listen on the loopback interface only, as it does on Windows and macOS; with ``_node_ip_address`` alone it
+takes the machine's address all the same, and listens on every interface."""
+
+PATIENCE = 60.0  # seconds for every node to answer a question
+
+
+class ClusterError(RuntimeError):
+    """There is no cluster to run on; the message is one line with the address and the way out."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +53,41 @@ def ray_cluster(address: str | None, *, verbose: bool) -> Iterator[Any]:
     """Connects to the cluster at an address, or starts a private one on the loopback interface; ends what it started.
 
     Raises:
-        ConnectionError: If there is no cluster at the address.
+        ClusterError: If there is no cluster at the address.
     """
-    for name, value in QUIET.items():
+    for name, value in (SETTINGS | (LOOPBACK if address is None else {})).items():
         os.environ.setdefault(name, value)
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": verbose, "logging_level": "info" if verbose else "error"}
-    if address is None:
-        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-    else:
-        ray.init(address=address, runtime_env={"py_modules": _code()}, **quiet)
+    level = logging.INFO if verbose else logging.CRITICAL  # what goes wrong with a trial is told by its own line
+    quiet: dict[str, Any] = {"log_to_driver": verbose, "logging_level": level}
     try:
+        if address is None:
+            ray.init(address="local", include_dashboard=False, **quiet)
+            _close_token()
+        else:
+            _connect(ray, address, quiet)
         yield ray
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    way_out = "give HOST:PORT of a running head node (`ray start --head`), or leave --address out"
+    if "://" in address:
+        raise ClusterError(f"--address: {address!r} is a URI; {way_out}")
+    try:
+        ray.init(address=address, runtime_env={"py_modules": _code()}, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ClusterError(f"--address: no Ray cluster answers at {address!r} ({lines[0]}); {way_out}") from error
+
+
+def _close_token() -> None:
+    """Makes Ray's token unreadable for others; Ray leaves it readable for every user of the machine."""
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if token.is_file() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)
 
 
 def _code() -> list[str]:
@@ -83,3 +113,60 @@ def room_on(ray: Any, resources: Resources) -> tuple[Room, list[str]]:
 def _fits(node: dict[str, float], cpu: float, gpu: float) -> int:
     by_cpu = int(node.get("CPU", 0) // cpu)
     return min(by_cpu, int(node.get("GPU", 0) // gpu)) if gpu else by_cpu
+
+
+def storage_faults(ray: Any, root: str, data: str) -> list[str]:
+    """Returns why a node cannot take part: it does not share the storage with this process, or does not see the data.
+
+    A file is written here and read there, and the other way round.
+    """
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    folder = Path(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = folder / f".asked-{uuid.uuid4().hex}"
+    answers = {node["NodeID"]: (node["NodeManagerAddress"], f"{asked}-{i}") for i, node in enumerate(_alive(ray))}
+    ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
+    asked.touch()
+    try:
+        pending = {
+            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                str(asked), answer, data
+            ): (where, Path(answer))
+            for node, (where, answer) in answers.items()
+        }
+        done, _ = ray.wait(list(pending), num_returns=len(pending), timeout=PATIENCE)
+        faults = []
+        for reference, (where, answer) in pending.items():
+            fault = _fault(ray, reference) if reference in done else f"has not answered within {PATIENCE:g} s"
+            if not fault and not answer.exists():
+                fault = f"writes to {root}, and it is not here: its storage is another"
+            faults += [f"node {where} {fault}"] if fault else []
+        return faults
+    finally:
+        for path in folder.glob(f"{asked.name}*"):
+            path.unlink()
+
+
+def _alive(ray: Any) -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _fault(ray: Any, reference: Any) -> str:
+    try:
+        return str(ray.get(reference))
+    except ray.exceptions.RayError as error:
+        return f"cannot run a task: {type(error).__name__}"
+
+
+def _answer(asked: str, answer: str, data: str) -> str:
+    """Runs on a node: returns what is wrong there, or nothing."""
+    if not Path(asked).exists():
+        return f"does not see {Path(asked).parent}; give a --storage that every node mounts"
+    if "://" not in data and not Path(data).exists():
+        return f"does not see the data at {data}; put them where every node mounts them"
+    try:
+        Path(answer).touch()
+    except OSError as error:
+        return f"cannot write to {Path(answer).parent}: {error.strerror}"
+    return ""

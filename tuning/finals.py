@@ -39,25 +39,23 @@ def finish(
         if study.space.final.top:
             console.note("no trial ran its full budget: nothing is chosen and the test split stays closed")
         return Finals(None, [])
-    results = read_results(study)
+    results, failed = read_results(study), dict[str, str]()
     if results is None:
-        console.note(
-            f"training the best {len(candidates)} on the whole training split, {study.space.final.seeds} seeds each"
-        )
+        seeds = study.space.final.seeds
+        console.note(f"training the best {len(candidates)} on the whole training split, {seeds} seeds each")
         failed = _train(ray, study, room, candidates)
-        candidates = [c for c in candidates if c.trial_id not in failed]
         for trial_id, why in failed.items():
-            console.note(f"final training of {trial_id} failed: {why}")
+            console.note(f"final training of trial {trial_id} failed: {why}")
+        candidates = [c for c in candidates if c.trial_id not in failed]
         if not candidates:
             return Finals(None, list(failed.values()))
         results = open_test(study, candidates)
-        failures = list(failed.values())
-    else:
-        failures = []
+    elif [row["trial_id"] for row in results["candidates"]] != [c.trial_id for c in candidates]:
+        console.note("this study has opened the test split before, for other candidates; it is not opened again")
     _track(study, results, tracker)
     for line in lines_of(results):
         console.note(line)
-    return Finals(results, failures)
+    return Finals(results, list(failed.values()))
 
 
 def _train(ray: Any, study: Study, room: Room, candidates: Sequence[Candidate]) -> dict[str, str]:

@@ -8,22 +8,30 @@ Exit 0: done; 1: some trials failed; 2: the request was wrong and nothing was st
 from __future__ import annotations
 
 import argparse
-import os
-import signal
+import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pamfn.data.features import Contents
+from tuning.cluster import ClusterError, Room, ray_cluster, room_on, storage_faults
 from tuning.console import Console
 from tuning.faults import UNSET, Fault, SpaceError
-from tuning.finals import finish
+from tuning.interruption import Interruption
 from tuning.planted import ensure_planted
+from tuning.preview import preview
 from tuning.report import write_report
-from tuning.space import Draft, Option, read_space
-from tuning.study import Study, data_location, resolve_study
-from tuning.study_file import check_launch, write_study
-from tuning.tracking import Tracker, TrackingError, check_tracking, read_study
+from tuning.request import parse, requested_study, resume_command
+from tuning.study import Study
+from tuning.study_file import FILE, write_study
+from tuning.tracking import StudyRecord, Tracker, TrackingError, read_study
+
+if TYPE_CHECKING:
+    from tuning.events import Listener
+    from tuning.finals import Finals
+    from tuning.running import Outcome
 
 DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
@@ -31,161 +39,123 @@ DONE, SOME_FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(words)
+    arguments = parse(words)
+    with Interruption() as interruption:
+        try:
+            study, contents = requested_study(arguments)
+            if arguments.dry_run:
+                sys.stdout.write(preview(study, contents.schema.modalities))
+                return DONE
+            return _launch(study, contents, arguments, resume_command(words), interruption)
+        except (SpaceError, ClusterError, TrackingError) as error:
+            return _say(str(error), WRONG)
+        except KeyboardInterrupt:
+            return _say("interrupted; nothing was started", INTERRUPTED)
+
+
+def _launch(
+    study: Study, contents: Contents, arguments: argparse.Namespace, again: Sequence[str], interruption: Interruption
+) -> int:
+    """Runs a study, and says how to go on with it if it is interrupted from here on."""
     try:
-        study = _study(arguments)
-        if arguments.dry_run:
-            sys.stdout.write(_resolved(study))
-            return DONE
-        return _run(study, arguments, words)
-    except SpaceError as error:
-        return _refused(str(error))
-    except TrackingError as error:
-        return _refused(str(error))
+        return _run(study, contents, arguments, again, interruption)
+    except KeyboardInterrupt:
+        if not Path(study.storage, FILE).exists():
+            raise
+        return _say(f"interrupted; resume with: {shlex.join(again)}", INTERRUPTED)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tuning.launch", description="Run a study from a space file.")
-    add = parser.add_argument
-    add(
-        "--space",
-        required=True,
-        metavar="FILE",
-        help="the space file; looked up as given, then among the packaged ones",
-    )
-    add("--data", metavar="DIR", help="folder or URI of the shards; goes before the file's data.path")
-    add("--storage", default="studies", metavar="DIR", help="where studies are kept (default ./studies)")
-    add("--tracking-uri", default="sqlite:///mlflow.db", metavar="URI", help="MLflow (default sqlite:///mlflow.db)")
-    add("--name", metavar="NAME", help="name of the study (default: that of the space file)")
-    add("--num-samples", type=int, metavar="N", help="trials; the same as --set budget.trials=N")
-    add("--max-concurrent", type=int, metavar="N", help="trials at once; the same as --set budget.concurrent=N")
-    add("--time-budget", metavar="TIME", help="such as 2h or 30m; the same as --set budget.time=TIME")
-    add("--seed", type=int, metavar="N", help="the study's seed; the same as --set seed=N")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a value of the space, such as search.lr.high=0.01",
-    )
-    add("--address", metavar="ADDR", help="a Ray cluster that is running (default: a private one on this machine)")
-    add("--resume", action="store_true", help="go on with a study that was interrupted")
-    add("--dry-run", action="store_true", help="print the resolved study and start nothing")
-    add("--verbose", action="store_true", help="let Ray talk")
-    add("--log-format", choices=("text", "json"), default="text", help="how events are written (default text)")
-    return parser
+def _run(
+    study: Study, contents: Contents, arguments: argparse.Namespace, again: Sequence[str], interruption: Interruption
+) -> int:
+    """Runs the trials, then the final networks, then writes what came of it."""
+    console = Console(study.name, list(study.space.search), study.space.budget.trials, log_format=arguments.log_format)
+    with ray_cluster(arguments.address, verbose=arguments.verbose) as ray:
+        room = _room(ray, study, arguments)
+        tracker = _begin(study, contents, resume=arguments.resume)
+        with console:
+            for note in study.notes:
+                console.note(note)
+            outcome, finals = _train(ray, study, room, tracker, console, interruption, arguments)
+    if not interruption.seen:
+        tracker.keep_only(outcome.rows)
+    tracker.end_study("interrupted" if interruption.seen else "finished")
+    results = read_study(study.tracking_uri, study.name)
+    console.study_ended(results, write_report(results, study.storage), again if interruption.seen else None)
+    if interruption.seen:
+        return INTERRUPTED
+    return SOME_FAILED if outcome.failed or (finals and finals.failed) else DONE
 
 
-def _options(arguments: argparse.Namespace) -> list[Option]:
-    given = [
-        ("--num-samples", "budget.trials", arguments.num_samples),
-        ("--max-concurrent", "budget.concurrent", arguments.max_concurrent),
-        ("--time-budget", "budget.time", arguments.time_budget),
-        ("--seed", "seed", arguments.seed),
-    ]
-    return [Option(name, key, value) for name, key, value in given if value is not None]
-
-
-def _study(arguments: argparse.Namespace) -> Study:
-    """Returns the resolved study.
+def _room(ray: Any, study: Study, arguments: argparse.Namespace) -> Room:
+    """Returns what a trial takes on this cluster.
 
     Raises:
-        SpaceError: With everything that is wrong with the request.
+        SpaceError: If no node can hold a trial, or one does not share the storage.
     """
-    draft = read_space(arguments.space, arguments.set, _options(arguments))
-    faults = [Fault("--tracking-uri", "", UNSET, text) for text in check_tracking(arguments.tracking_uri)]
-    faults += _storage_faults(arguments.storage)
+    room, faults = room_on(ray, study.space.resources)
+    if arguments.address is not None:
+        faults += storage_faults(ray, study.root, study.data)
     if faults:
-        raise SpaceError(draft.space.source, [*draft.faults, *faults])
-    location = data_location(draft, data=arguments.data, storage=arguments.storage)
-    if _is_planted(draft, arguments):
-        draft.checked()
-        ensure_planted(draft.space.data.synthetic, Path(location))
-    study = resolve_study(
-        draft, location, storage=arguments.storage, tracking_uri=arguments.tracking_uri, name=arguments.name
-    )
-    if not arguments.dry_run:
-        check_launch(study, resume=arguments.resume)
-    return study
+        raise SpaceError(study.space.source, [Fault("--address", "", UNSET, text) for text in faults])
+    return room
 
 
-def _is_planted(draft: Draft, arguments: argparse.Namespace) -> bool:
-    return arguments.data is None and draft.space.data.synthetic is not None
+def _begin(study: Study, contents: Contents, *, resume: bool) -> Tracker:
+    """Writes the first of what a study leaves behind: its planted data, its record, its run.
+
+    Raises:
+        SpaceError: If the storage cannot be written.
+        TrackingError: If MLflow refuses the study; its record is taken back then.
+    """
+    planted = study.space.data.synthetic
+    try:
+        if planted is not None:
+            ensure_planted(planted, Path(study.data))
+        write_study(study)
+    except OSError as error:
+        raise SpaceError(
+            study.space.source, [Fault("--storage", "", study.root, f"cannot be written: {error}")]
+        ) from error
+    profile = Counter(f"{action} {split}" for action, split in zip(contents.actions, contents.splits, strict=True))
+    try:
+        return Tracker(study.tracking_uri, StudyRecord.of(study, profile), resume=resume)
+    except TrackingError:
+        if not resume:
+            Path(study.storage, FILE).unlink()
+            Path(study.storage).rmdir()
+        raise
 
 
-def _storage_faults(storage: str) -> list[Fault]:
-    if "://" in storage:
-        return [Fault("--storage", "", storage, "is a URI", "give a folder that every node mounts")]
-    parent = next(folder for folder in (Path(storage).absolute(), *Path(storage).absolute().parents) if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        return [Fault("--storage", "", storage, f"cannot be written: {parent} is no folder that this user may write")]
-    return []
-
-
-def _run(study: Study, arguments: argparse.Namespace, words: Sequence[str]) -> int:
-    """Runs the trials, then the final networks, then writes what came of it."""
-    from tuning.cluster import ray_cluster, room_on
+def _train(
+    ray: Any,
+    study: Study,
+    room: Room,
+    tracker: Tracker,
+    console: Console,
+    interruption: Interruption,
+    arguments: argparse.Namespace,
+) -> tuple[Outcome, Finals | None]:
+    """Runs the trials and, unless they were interrupted, the final stage."""
+    from tuning.finals import finish
     from tuning.keeping import CheckpointKeeper
-    from tuning.records import study_record
     from tuning.running import FOLDER, run_trials
 
-    resume = [*_command(), *(word for word in words if word != "--resume"), "--resume"]
-    console = Console(study.name, list(study.space.search), study.space.budget.trials, log_format=arguments.log_format)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    keeper = CheckpointKeeper(Path(study.storage, FOLDER), study.space.tracking.checkpoints, tracker)
+    listeners: list[Listener] = [tracker, console, keeper]
+    outcome = run_trials(study, room, listeners, interruption, resume=arguments.resume, verbose=arguments.verbose)
+    keeper.close()
+    if interruption.seen:
+        return outcome, None
     try:
-        with ray_cluster(arguments.address, verbose=arguments.verbose) as ray:
-            room, faults = room_on(ray, study.space.resources)
-            if faults:
-                raise SpaceError(study.space.source, [Fault("--address", "", UNSET, text) for text in faults])
-            write_study(study)
-            tracker = Tracker(study.tracking_uri, study_record(study), resume=arguments.resume)
-            keeper = CheckpointKeeper(Path(study.storage, FOLDER), study.space.tracking.checkpoints, tracker)
-            with console:
-                for note in study.notes:
-                    console.note(note)
-                outcome = run_trials(
-                    study, room, [tracker, console, keeper], resume=arguments.resume, verbose=arguments.verbose
-                )
-                finals = None
-                if not outcome.interrupted:
-                    finals = finish(ray, study, room, list(outcome.rows.values()), tracker, console)
-    except ConnectionError as error:
-        return _refused(f"--address: {arguments.address}: no Ray cluster answers there ({error})")
+        return outcome, finish(ray, study, room, list(outcome.rows.values()), tracker, console)
     except KeyboardInterrupt:
-        return INTERRUPTED
-    status = (
-        INTERRUPTED if outcome.interrupted else SOME_FAILED if outcome.failed or (finals and finals.failed) else DONE
-    )
-    tracker.end_study({INTERRUPTED: "interrupted"}.get(status, "finished"))
-    results = read_study(study.tracking_uri, study.name)
-    files = write_report(results, study.storage)
-    console.study_ended(results, files, resume if outcome.interrupted else None)
-    return status
+        return outcome, None
 
 
-def _command() -> list[str]:
-    return ["python", "-m", "tuning.launch"]
-
-
-def _resolved(study: Study) -> str:
-    """Returns the study as it would run, for ``--dry-run``."""
-    recipe = study.space.recipe(study.space.first_point())
-    rungs = ", ".join(f"{share:.0%}" for share in study.rungs(recipe))
-    lines = [
-        f"study {study.name}: {study.space.budget.trials} trials of {len(study.replica_names())} networks each",
-        f"data: {study.data} (digest {study.digest[:12]}); modalities {', '.join(study.modalities)}",
-        f"classes: {', '.join(task.name for task in study.tasks)}",
-        f"rungs at {rungs} of each class's budget; first trial {study.space.first_point()}",
-        *study.notes,
-        "",
-        study.space.to_yaml(),
-    ]
-    return "\n".join(lines)
-
-
-def _refused(text: str) -> int:
+def _say(text: str, status: int) -> int:
     sys.stderr.write(f"{text}\n")
-    return WRONG
+    return status
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Pretraining:
 
 
 def _key(recipe: Recipe, modality: str, replica: Replica, contents: Contents) -> str:
-    """Returns the content key of one branch: its settings, the data, the videos it trains and is scored on, its seed."""
+    """Returns a branch's content key: its settings, the data, the videos it trains and is scored on, its seed."""
     return branch_key(
         **branch_settings(recipe),
         format=FORMAT,

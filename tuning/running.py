@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from ray import tune
 
 from tuning.cluster import Room
 from tuning.events import Listener, TuneEvents, listening
+from tuning.interruption import Interruption
 from tuning.search import make_scheduler, make_searcher
 from tuning.study import Study
+from tuning.trial import TuneTrial
 
 FOLDER = "tune"
 FAILURES = 3  # times a trial is tried again after its process or node was lost
+
+SETTINGS = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see tuning.interruption
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # seconds between snapshots: what is begun after the last one is begun again
+}
 
 
 @dataclass
@@ -32,9 +43,7 @@ class Outcome:
 
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Notes where a trial stands."""
-        self.rows[trial_id] |= {
-            k: result[k] for k in ("val_spearman", "progress", "rung", "branch_val_spearman") if k in result
-        }
+        self.rows[trial_id] |= {k: result[k] for k in ("val_spearman", "progress", "rung") if k in result}
 
     def trial_retried(self, trial_id: str, error: str) -> None:
         """Nothing to note: the trial goes on."""
@@ -44,30 +53,79 @@ class Outcome:
         self.rows[trial_id]["reason"] = reason
 
     @property
-    def interrupted(self) -> bool:
-        """Whether trials are left that run or wait."""
-        return not self.rows or any(not row["reason"] for row in self.rows.values())
-
-    @property
     def failed(self) -> list[str]:
         """The trials that failed."""
         return [row["trial_id"] for row in self.rows.values() if row["reason"].startswith("failed")]
 
 
-def run_trials(study: Study, room: Room, listeners: Sequence[Listener], *, resume: bool, verbose: bool) -> Outcome:
+class TimeBudget(tune.Stopper):  # type: ignore[misc]  # Ray is untyped
+    """Ends a study when all its launches together have run for so long.
+
+    Tune brings its stopper back from the snapshot when a study is resumed; the time spent comes from there and the
+    limit from the launch, which may have raised it.
+    """
+
+    limit: ClassVar[float | None] = None
+    """Seconds that the study of this process may take; None for no limit."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+        self._since: float | None = None
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Stops no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tells whether the time is spent; asked at every event."""
+        now = time.monotonic()
+        self.spent += now - (self._since or now)
+        self._since = now
+        return self.limit is not None and self.spent >= self.limit
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"spent": self.spent, "_since": None}
+
+
+def run_trials(
+    study: Study, room: Room, listeners: Sequence[Listener], interruption: Interruption, *, resume: bool, verbose: bool
+) -> Outcome:
     """Runs a study's trials to the end, or until it is interrupted.
 
     Args:
         study: The study.
         room: What a trial takes, and how many run at once.
         listeners: Who is told what happens.
+        interruption: Says afterwards whether the study was interrupted.
         resume: Whether to take up what an earlier process left; with nothing there the study starts afresh.
         verbose: Whether Ray Tune may talk.
     """
-    outcome = Outcome()
-    tuner = _restored(study, room) if resume and can_resume(study) else _fresh(study, room, verbose=verbose)
-    with listening(outcome, *listeners):
-        tuner.fit()
+    outcome, space = Outcome(), study.space
+    concurrent = room.trials if space.budget.concurrent == "auto" else int(space.budget.concurrent)
+    scheduler = make_scheduler(space.scheduler, journal=f"{study.storage}/decisions.jsonl")
+    os.environ.update(SETTINGS)
+    TimeBudget.limit = space.budget.time
+    with listening(outcome, *listeners), interruption.gently():
+        tune.run(  # without `metric`: Tune would raise for a result that lacks it, which the scheduler has a reason for
+            tune.with_parameters(TuneTrial, study=study),
+            name=FOLDER,
+            storage_path=study.storage,
+            resume=resume and can_resume(study),
+            search_alg=make_searcher(space, study.seed, concurrent),
+            scheduler=scheduler,
+            num_samples=space.budget.trials,
+            stop=TimeBudget(),
+            resources_per_trial={"cpu": room.cpu, "gpu": room.gpu},
+            reuse_actors=True,
+            trial_name_creator=_id_of,
+            trial_dirname_creator=_id_of,
+            callbacks=[TuneEvents(scheduler.reason)],
+            # The last but one stays until the snapshot names the last one.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=1),
+            max_failures=FAILURES,
+            raise_on_failed_trial=False,
+            verbose=1 if verbose else 0,
+        )
     return outcome
 
 
@@ -76,43 +134,5 @@ def can_resume(study: Study) -> bool:
     return any(Path(study.storage, FOLDER).glob("experiment_state-*.json"))
 
 
-def _trainable(study: Study, room: Room) -> Any:
-    from ray import tune
-
-    from tuning.trial import TuneTrial
-
-    return tune.with_resources(tune.with_parameters(TuneTrial, study=study), {"cpu": room.cpu, "gpu": room.gpu})
-
-
-def _restored(study: Study, room: Room) -> Any:
-    from ray import tune
-
-    return tune.Tuner.restore(f"{study.storage}/{FOLDER}", trainable=_trainable(study, room), resume_unfinished=True)
-
-
-def _fresh(study: Study, room: Room, *, verbose: bool) -> Any:
-    from ray import tune
-
-    space = study.space
-    concurrent = room.trials if space.budget.concurrent == "auto" else int(space.budget.concurrent)
-    scheduler = make_scheduler(space.scheduler, journal=f"{study.storage}/decisions.jsonl")
-    return tune.Tuner(
-        _trainable(study, room),
-        tune_config=tune.TuneConfig(
-            search_alg=make_searcher(space, study.seed, concurrent),
-            scheduler=scheduler,
-            num_samples=space.budget.trials,
-            time_budget_s=space.budget.time,
-            reuse_actors=True,
-            trial_name_creator=lambda trial: trial.trial_id,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name=FOLDER,
-            storage_path=study.storage,
-            callbacks=[TuneEvents(scheduler.reason)],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=1),
-            failure_config=tune.FailureConfig(max_failures=FAILURES),
-            verbose=1 if verbose else 0,
-        ),
-    )
+def _id_of(trial: Any) -> str:
+    return str(trial.trial_id)

@@ -58,10 +58,10 @@ def choose(rows: Sequence[Mapping[str, Any]], top: int) -> list[Candidate]:
     """Returns the best trials among those that ran their full budget, by the score at its end.
 
     Args:
-        rows: One a trial, with ``trial_id``, ``config``, ``progress`` and ``val_spearman``.
+        rows: One a trial, with ``trial_id``, ``config``, ``reason`` and, of one that finished, ``val_spearman``.
         top: How many at most.
     """
-    done = [r for r in rows if r.get("progress") == 1.0 and math.isfinite(r.get("val_spearman", math.nan))]
+    done = [r for r in rows if r["reason"] == "finished" and math.isfinite(r["val_spearman"])]
     done.sort(key=lambda r: (-r["val_spearman"], r["trial_id"]))
     return [
         Candidate(rank, r["trial_id"], dict(r["config"]), r["val_spearman"])
@@ -86,13 +86,14 @@ def train_final(study: Study, candidate: Candidate) -> float:
         ValueError: If a network diverged; the message names it.
     """
     begin, folder = time.monotonic(), folder_of(study, candidate)
-    if (folder / BRANCHES).exists():
-        return 0.0
     recipe = study.space.recipe(candidate.config)
     contents, bank = split_data(study, ("train",), "cuda" if torch.cuda.is_available() else "cpu")
     replicas = whole_split(
         contents, study.tasks, seeds=study.space.final.seeds, seed=study.seed, trained_on="train", scored_on=None
     )
+    names = [replica.name for replica in replicas]
+    if (folder / BRANCHES).exists() and load_networks(folder).names == names:
+        return 0.0
     branches = None
     if recipe.phases == "two":
         branches, _ = Pretraining(recipe, replicas, bank, contents, BranchStore(study.branch_store)).branches()
@@ -108,7 +109,6 @@ def train_final(study: Study, candidate: Candidate) -> float:
             raise ValueError(f"final training of trial {candidate.trial_id}: {'; '.join(ended)}")
         states += [{n: v.cpu() for n, v in cut(training.network, r).items()} for r in range(len(training.replicas))]
         targets += training.targets
-    names = [replica.name for replica in replicas]
     save_networks(folder, SavedNetworks(recipe, dict(bank.widths), names, targets, states))
     _save_branches(folder / BRANCHES, branches or {})
     return time.monotonic() - begin
@@ -160,21 +160,33 @@ def read_results(study: Study) -> dict[str, Any] | None:
 
 
 def _record_opening(study: Study, chosen: str) -> dict[str, Any]:
-    """Appends to the root's record of openings, before anything is read; returns the entry with its number."""
+    """Appends to the root's record of openings, before anything is read; returns the entry with its number.
+
+    A study that was killed between this and its results goes on with the opening that it has recorded.
+    """
     path = Path(study.root) / OPENINGS
     before = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    number = 1 + sum(entry["digest"] == study.digest for entry in before)
+    mine = [entry for entry in before if entry["digest"] == study.digest]
+    if unfinished := next((e for e in mine if (e["study"], e["chosen"]) == (study.name, chosen)), None):
+        return dict(unfinished)  # killed while it was scoring; nothing new is looked at
     entry = {
         "digest": study.digest,
         "study": study.name,
         "chosen": chosen,
-        "user": getpass.getuser(),
+        "user": _user(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "number": number,
+        "number": 1 + len(mine),
     }
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
     return entry
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without an entry for this user id
+        return "unknown"
 
 
 def _load_branches(path: Path, networks: SavedNetworks) -> dict[str, torch.nn.Module]:

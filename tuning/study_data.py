@@ -1,4 +1,4 @@
-"""The data of a study in a worker: the training split as a bank, read once a process, and the replicas it is cut into."""
+"""The data of a study in a worker: the training split as a bank, read once a process, cut into replicas."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 from torch import Tensor
@@ -50,6 +51,7 @@ class Trial:
         self.reason = ""
         self.train_seconds = 0.0
         self.attempt = 0
+        self.parameters = 0
         self._trainings: list[Training] = []
         self._pretraining: Pretraining | None = None
 
@@ -70,6 +72,7 @@ class Trial:
             some = slice(first, first + room)
             mine = None if branches is None else {m: states[some] for m, states in branches.items()}
             self._trainings.append(fusion_training(self.recipe, replicas[some], self.data.bank, mine))
+        self.parameters = _parameters(self._trainings[0])
 
     def advance(self) -> dict[str, Any]:
         """Trains to the next rung, or for five minutes, and returns the result that Tune is told."""
@@ -100,7 +103,7 @@ class Trial:
         losses = [loss for report in reports for loss in report.losses if not math.isnan(loss)]
         constant = sum(flag for report in reports for flag in report.constant)
         ended = [why for report in reports for why in report.ended]
-        point = {
+        point: dict[str, Any] = {
             "epoch": milestone_epoch(progress, self.recipe.epochs_of(self.study.tasks[0].name)),
             "progress": progress,
             "val_spearman": fisher_mean(scores),
@@ -142,7 +145,7 @@ class Trial:
             "status_reason": self.reason,
             "attempt": self.attempt,
             "device": str(self.data.bank.device),
-            "parameters": self.parameters(),
+            "parameters": self.parameters,
             "train_seconds": self.train_seconds,
             "branches_trained": self._pretraining.trained if self._pretraining else 0,
             "branches_loaded": self._loaded(),
@@ -153,14 +156,6 @@ class Trial:
         if self._pretraining is None or not self._trainings:
             return 0
         return sum(map(len, self._pretraining.keys.values())) - self._pretraining.trained
-
-    def parameters(self) -> int:
-        """Returns the parameters of one network, fixed branches included; 0 before the first is built."""
-        if not self._trainings:
-            return 0
-        network = self._trainings[0].network
-        mine = cut(network, 0)
-        return sum(mine[name].numel() for name, _ in network.named_parameters())
 
     def _states(self) -> list[dict[str, Tensor]]:
         return [t.state(replica) for t in self._trainings for replica in range(len(t.replicas))]
@@ -205,6 +200,12 @@ def _weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
 
 
+def _parameters(training: Training) -> int:
+    """Returns the parameters of one network, fixed branches included."""
+    mine = cut(training.network, 0)
+    return sum(mine[name].numel() for name, _ in training.network.named_parameters())
+
+
 class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
     """A `Trial` as Ray Tune runs it: one step is one rung."""
 
@@ -216,8 +217,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         self._trial = Trial(study, config)
 
     def step(self) -> dict[str, Any]:
-        """Trains to the next rung."""
-        return self._trial.advance()
+        """Trains to the next rung; the result says on which node of the cluster that was."""
+        return {**self._trial.advance(), "node": ray.get_runtime_context().get_node_id()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the trial into the folder that Tune gives."""

@@ -37,8 +37,8 @@ def write_checkpoint(folder: Path, states: States, best: States, standing: Mappi
         save_file(some("optimizer/"), folder / MOMENTS)
     if best:
         save_file({f"{i}/{n}": v.contiguous() for i, state in enumerate(best) for n, v in state.items()}, folder / BEST)
-    steps = [int(state["step"]) for state in states]
-    (folder / STANDING).write_text(json.dumps({"version": VERSION, **standing, "steps": steps}), encoding="utf-8")
+    account = {"version": VERSION, **standing, "steps": [int(state["step"]) for state in states], "ended": ended}
+    (folder / STANDING).write_text(json.dumps(account), encoding="utf-8")
 
 
 def read_checkpoint(folder: Path) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]], dict[str, Any]]:
@@ -46,6 +46,7 @@ def read_checkpoint(folder: Path) -> tuple[list[dict[str, Tensor]], list[dict[st
 
     Raises:
         ValueError: If the folder holds no checkpoint of this version.
+        FileNotFoundError: If a file of it is missing.
     """
     import torch
     from safetensors.torch import load_file
@@ -55,11 +56,10 @@ def read_checkpoint(folder: Path) -> tuple[list[dict[str, Tensor]], list[dict[st
         raise ValueError(f"{folder / STANDING}: version {standing.get('version')!r} is not {VERSION}")
     states: list[dict[str, Tensor]] = [{"step": torch.tensor(step)} for step in standing["steps"]]
     best: list[dict[str, Tensor]] = [{} for _ in states]
-    for file, prefix in ((LAST, "weights/"), (MOMENTS, "optimizer/")):
-        if (folder / file).exists():
-            for name, value in load_file(folder / file).items():
-                replica, _, own = name.partition("/")
-                states[int(replica)][f"{prefix}{own}"] = value
+    for file, prefix in ((LAST, "weights/"), *(() if standing["ended"] else ((MOMENTS, "optimizer/"),))):
+        for name, value in load_file(folder / file).items():
+            replica, _, own = name.partition("/")
+            states[int(replica)][f"{prefix}{own}"] = value
     if (folder / BEST).exists():
         for name, value in load_file(folder / BEST).items():
             replica, _, own = name.partition("/")

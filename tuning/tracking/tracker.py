@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,14 @@ class Tracker:
             metrics: Numbers of the model, such as ``objective``.
         """
         return log_model(self._client, self.experiment_id, self._trials[trial_id], name, folder, metrics, self.record)
+
+    def keep_only(self, trial_ids: Collection[str]) -> None:
+        """Deletes the runs of all other trials: begun after the last snapshot of a study that was killed then.
+
+        The study knows nothing of them, and has made the same suggestions again for other trials.
+        """
+        for trial_id in [name for name in self._trials if name not in trial_ids]:
+            self._client.delete_run(self._trials.pop(trial_id).run_id)
 
     def end_study(self, status: str, tags: Mapping[str, str] | None = None) -> None:
         """Closes the study's run, and the runs of trials that are still open as interrupted.

@@ -1,0 +1,106 @@
+"""The command line of a launch, and the study that it asks for: everything that can be wrong is found here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pamfn.data.features import Contents
+from pamfn.data.shards import read_table_of_contents
+from tuning.faults import UNSET, Fault, SpaceError
+from tuning.planted import ensure_planted
+from tuning.space import Draft, Option, read_space
+from tuning.study import Study, absolute, data_location, planted_location, resolve_study
+from tuning.study_file import check_launch
+from tuning.tracking import check_tracking
+
+COMMAND = ("python", "-m", "tuning.launch")
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Returns the options of a launch; leaves with exit status 2 and the usage if they are none."""
+    parser = argparse.ArgumentParser(
+        prog=" ".join(COMMAND), description="Run a study from a space file.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    space = "the space file; looked up as given, then among the packaged ones"
+    add("--space", required=True, metavar="FILE", help=space)
+    add("--data", metavar="DIR", help="folder or URI of the shards; goes before the file's data.path")
+    add("--storage", default="studies", metavar="DIR", help="where studies are kept (default ./studies)")
+    add("--tracking-uri", default="sqlite:///mlflow.db", metavar="URI", help="MLflow (default sqlite:///mlflow.db)")
+    add("--name", metavar="NAME", help="name of the study (default: that of the space file)")
+    add("--num-samples", type=int, metavar="N", help="trials; the same as --set budget.trials=N")
+    add("--max-concurrent", type=int, metavar="N", help="trials at once; the same as --set budget.concurrent=N")
+    add("--time-budget", metavar="TIME", help="such as 2h or 30m; the same as --set budget.time=TIME")
+    add("--seed", type=int, metavar="N", help="the study's seed; the same as --set seed=N")
+    change = "change a value of the space, such as search.lr.high=0.01"
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
+    add("--address", metavar="ADDR", help="a Ray cluster that is running (default: a private one on this machine)")
+    add("--resume", action="store_true", help="go on with a study that was interrupted")
+    add("--dry-run", action="store_true", help="print the resolved study and start nothing")
+    add("--verbose", action="store_true", help="let Ray talk")
+    add("--log-format", choices=("text", "json"), default="text", help="how events are written (default text)")
+    return parser.parse_args(words)
+
+
+def resume_command(words: Sequence[str]) -> list[str]:
+    """Returns the command that goes on with what these words began."""
+    return [*COMMAND, *(word for word in words if word != "--resume"), "--resume"]
+
+
+def requested_study(arguments: argparse.Namespace) -> tuple[Study, Contents]:
+    """Returns the study that a command line asks for, and what its data hold; nothing is started or written.
+
+    Raises:
+        SpaceError: With everything that is wrong with the request.
+    """
+    draft = read_space(arguments.space, arguments.set, _options(arguments))
+    faults = [Fault("--tracking-uri", "", UNSET, text) for text in check_tracking(arguments.tracking_uri)]
+    faults += _storage_faults(arguments.storage)
+    if faults:
+        raise SpaceError(draft.space.source, [*draft.faults, *faults])
+    study, contents = _resolved(draft, arguments)
+    if not arguments.dry_run:
+        check_launch(study, resume=arguments.resume)
+    return study, contents
+
+
+def _options(arguments: argparse.Namespace) -> list[Option]:
+    given = [
+        ("--num-samples", "budget.trials", arguments.num_samples),
+        ("--max-concurrent", "budget.concurrent", arguments.max_concurrent),
+        ("--time-budget", "budget.time", arguments.time_budget),
+        ("--seed", "seed", arguments.seed),
+    ]
+    return [Option(name, key, value) for name, key, value in given if value is not None]
+
+
+def _resolved(draft: Draft, arguments: argparse.Namespace) -> tuple[Study, Contents]:
+    """Resolves the study; planted data that are not there yet are made elsewhere, only to look into them."""
+    names = {"tracking_uri": arguments.tracking_uri, "name": arguments.name}
+    location = data_location(draft, data=arguments.data, storage=arguments.storage)
+    planted = None if arguments.data is not None else draft.space.data.synthetic
+    if planted is None or Path(location).exists():
+        study = resolve_study(draft, location, storage=arguments.storage, **names)
+        return study, read_table_of_contents(location)[1]
+    draft.checked()
+    with TemporaryDirectory() as scratch:
+        made = planted_location(planted, scratch)
+        ensure_planted(planted, Path(made))
+        study = resolve_study(draft, made, storage=scratch, **names)
+        contents = read_table_of_contents(made)[1]
+    return replace(study, root=absolute(arguments.storage), data=location), contents
+
+
+def _storage_faults(storage: str) -> list[Fault]:
+    if "://" in storage:
+        return [Fault("--storage", "", storage, "is a URI", "give a folder that every node mounts")]
+    folder = Path(absolute(storage))
+    parent = next(place for place in (folder, *folder.parents) if place.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        return [Fault("--storage", "", storage, f"cannot be written: {parent} is no folder that this user may write")]
+    return []
