@@ -38,7 +38,7 @@ def stir(module: nn.Module, seed: int) -> None:
 
 
 def videos(made: PAMFN, lengths: Sequence[Sequence[int]], *, seed: int = 7) -> list[list[dict[str, Tensor]]]:
-    """Returns videos of these lengths, by replica: features (steps, width) of each modality, with a mean of their own."""
+    """Returns videos of these lengths by replica: features (steps, width) of each modality, each with its own mean."""
     draws = torch.Generator().manual_seed(seed)
 
     def stream(steps: int, width: int) -> Tensor:
