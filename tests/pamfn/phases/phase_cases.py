@@ -12,7 +12,7 @@ from torch import Tensor
 from pamfn.data.bank import Bank
 from pamfn.data.features import FeatureSet
 from pamfn.data.schema import Schema
-from pamfn.phases.branches import branch_states, branch_training
+from pamfn.phases.branches import branch_settings, branch_states, branch_training
 from pamfn.phases.fusion import fusion_training
 from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
@@ -23,18 +23,22 @@ VIDEOS = 40
 
 States = Mapping[str, Sequence[Mapping[str, Tensor]]]
 
+_PRETRAINED: dict[str, tuple[Bank, States]] = {}  # holds the bank as well, so that its id stays its own
 
-def planted(seed: int = 0, *, dtype: type[np.floating[Any]] = np.float32) -> FeatureSet:
+
+def planted(
+    seed: int = 0, *, dtype: type[np.floating[Any]] = np.float32, widths: Mapping[str, int] = WIDTHS
+) -> FeatureSet:
     """Returns 40 videos of 3 to 12 segments whose score is the mean of their first RGB feature, within noise."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(3, 13, VIDEOS)
     rows = int(lengths.sum())
     offsets = np.cumsum(lengths) - lengths
     quality = rng.uniform(-1, 1, VIDEOS)
-    features = {name: rng.standard_normal((rows, width)) for name, width in WIDTHS.items()}
+    features = {name: rng.standard_normal((rows, width)) for name, width in widths.items()}
     features["rgb"][:, 0] += 2 * np.repeat(quality, lengths)
     return FeatureSet(
-        schema=Schema(modalities=WIDTHS, scores={"total": 25.0}),
+        schema=Schema(modalities=dict(widths), scores={"total": 25.0}),
         video_ids=tuple(f"v{i:02d}" for i in range(VIDEOS)),
         actions=("Ball",) * VIDEOS,
         splits=("train",) * VIDEOS,
@@ -77,15 +81,20 @@ def pretrained(settings: Recipe, replicas: Sequence[Replica], bank: Bank) -> Sta
 
 
 def training_of(phase: str, settings: Recipe, replicas: Sequence[Replica], bank: Bank) -> Training:
-    """Returns a fresh training of ``phase1`` (RGB), ``phase2`` or ``one``."""
+    """Returns a fresh training of ``phase1`` (RGB), ``phase2`` or ``one``; branches are pretrained once for all."""
     if phase == "phase1":
         return branch_training(settings, "rgb", replicas, bank)
-    return fusion_training(settings, replicas, bank, None if phase == "one" else pretrained(settings, replicas, bank))
+    if phase == "one":
+        return fusion_training(settings, replicas, bank, None)
+    key = repr((branch_settings(settings), [(r.seed, r.train.tolist()) for r in replicas], id(bank)))
+    if key not in _PRETRAINED:
+        _PRETRAINED[key] = bank, pretrained(settings, replicas, bank)
+    return fusion_training(settings, replicas, bank, _PRETRAINED[key][1])
 
 
 def settings_of(phase: str, preset: str = "paper", /, **changes: Any) -> Recipe:
     """Returns the toy recipe of a phase."""
-    return small(preset, phases="one" if phase == "one" else "two", **changes)
+    return small(preset, **{"phases": "one" if phase == "one" else "two", **changes})
 
 
 def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
