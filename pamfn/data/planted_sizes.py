@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 # Shares of the parts of quality (``hidden.PARTS``) in the variance of a score
-TOTAL = {"common": 0.14, "rgb": 0.14, "flow": 0.14, "audio": 0.14, "contextual": 0.44}
-TECHNICAL = {"common": 0.14, "rgb": 0.19, "flow": 0.19, "audio": 0.04, "contextual": 0.44}
-COMPONENTS = {"common": 0.14, "rgb": 0.09, "flow": 0.09, "audio": 0.24, "contextual": 0.44}
+TOTAL = {"common": 0.18, "rgb": 0.13, "flow": 0.13, "audio": 0.13, "contextual": 0.43}
+TECHNICAL = {"common": 0.18, "rgb": 0.175, "flow": 0.175, "audio": 0.04, "contextual": 0.43}
+COMPONENTS = {"common": 0.18, "rgb": 0.085, "flow": 0.085, "audio": 0.22, "contextual": 0.43}
 
 
 @dataclass(frozen=True)
