@@ -1,0 +1,124 @@
+"""One network as an outline, shapes without memory: its parameters by part, its shapes by stage, and its FLOPs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.utils.flop_counter import FlopCounterMode
+
+from pamfn.model.branches import Branch
+from pamfn.model.network import PAMFN, FusionStage
+from pamfn.recipe import Recipe
+from pamfn.replicas.noise import Noise
+from pamfn.replicas.segments import Segments
+
+META = torch.device("meta")
+
+
+@dataclass(frozen=True)
+class StageShapes:
+    """Shapes of one video at one stage.
+
+    Attributes:
+        branch: Features of each modality's branch, (T, D).
+        fused: Features of the FusionNets, (K, T, D).
+        mask: Decisions and their mask, (T, K).
+        state: The mixed state: convolved, MSFD's and CMFD's features side by side, (T, 3 D).
+    """
+
+    branch: tuple[int, ...]
+    fused: tuple[int, ...]
+    mask: tuple[int, ...]
+    state: tuple[int, ...]
+
+
+def outline(recipe: Recipe, widths: Mapping[str, int]) -> PAMFN:
+    """Returns one network on the meta device; its weights are never all in memory, however wide it is."""
+    hook = register_module_parameter_registration_hook(_weightless)
+    try:
+        return PAMFN(recipe, widths, [0]).to(META)
+    finally:
+        hook.remove()
+
+
+def _weightless(_module: nn.Module, _name: str, parameter: nn.Parameter) -> Any:  # torch types hooks as returning None
+    return nn.Parameter(parameter.to(META))
+
+
+def parameters_by_part(network: PAMFN) -> dict[str, int]:
+    """Returns the parameters of each branch, each module of each stage, the head and the temperature."""
+    depth = {"branches": 2, "stages": 3}
+    parts: dict[str, int] = {}
+    for name, parameter in network.named_parameters():
+        own = name.split(".")
+        part = ".".join(own[: depth.get(own[0], 1)])
+        parts[part] = parts.get(part, 0) + parameter.numel()
+    return parts
+
+
+def shapes_by_stage(network: PAMFN, steps: int) -> tuple[tuple[int, ...], list[StageShapes]]:
+    """Returns the embedding's shape (T, D), and the shapes of every stage, for one video of ``steps`` segments."""
+    given: list[tuple[Any, ...]] = []
+    crossed: list[tuple[Any, ...]] = []
+    states: list[Tensor] = []
+    handles = [
+        handle
+        for stage in cast("Iterable[FusionStage]", network.stages)
+        for handle in (
+            stage.register_forward_pre_hook(lambda _module, inputs: given.append(inputs)),
+            stage.cmfd.register_forward_pre_hook(lambda _module, inputs: crossed.append(inputs)),
+            stage.register_forward_hook(lambda _module, _inputs, output: states.append(output[0])),
+        )
+    ]
+    _score(network, steps)
+    for handle in handles:
+        handle.remove()
+    stages = [
+        StageShapes(_of_one(after[0]), (fused.shape[1], *_of_one(fused[:, 0])), _of_one(mask), _of_one(state))
+        for (_, _, after, *_), (_, _, fused, mask, *_), state in zip(given, crossed, states, strict=True)
+    ]
+    return _of_one(given[0][1][0]), stages
+
+
+def forward_flops(network: PAMFN, steps: int) -> int:
+    """Returns the FLOPs of the matrix products that score one video of ``steps`` segments, two a multiply-add."""
+    with FlopCounterMode(display=False) as counter:
+        _score(network, steps)
+    return int(counter.get_total_flops())
+
+
+def training_flops(network: PAMFN, steps: int, *, videos: int, fixed: list[str]) -> int:
+    """Returns the FLOPs of the matrix products of one training step, forward and backward.
+
+    Args:
+        network: An outline.
+        steps: Segments of a clip.
+        videos: Videos a batch.
+        fixed: Branches that take no gradient.
+    """
+    network.requires_grad_(requires_grad=True).train()
+    network.fix(fixed)
+    with FlopCounterMode(display=False) as counter:
+        output = network(_clips(network, videos, steps), Segments(steps), Noise([0], [0], META))
+        torch.autograd.backward(output.score_RB.sum())
+    return int(counter.get_total_flops())
+
+
+def _score(network: PAMFN, steps: int) -> None:
+    network.requires_grad_(requires_grad=False).eval()
+    network(_clips(network, 1, steps), Segments(steps), None)
+
+
+def _clips(network: PAMFN, videos: int, steps: int) -> dict[str, Tensor]:
+    branches = {name: cast("Branch", branch) for name, branch in network.branches.items()}
+    widths = {name: branch.embedding.linear1.fan_in for name, branch in branches.items()}
+    return {name: torch.empty(1, videos, steps, width, device=META) for name, width in widths.items()}
+
+
+def _of_one(x_RBTD: Tensor) -> tuple[int, ...]:
+    return tuple(x_RBTD.shape[2:])
