@@ -16,13 +16,10 @@ from pamfn.phases.branches import branch_settings, branch_states, branch_trainin
 from pamfn.phases.replica import Replica
 from pamfn.recipe import Recipe
 from tuning.branches import BranchStore, branch_key
+from tuning.divergence import BranchDiverged, first_fault
 
 HELD_OUT = "held_out_spearman"  # stored beside a branch's weights; NaN where nothing was held out
 FORMAT = 1  # of the training itself; a change of its numbers makes new keys
-
-
-class BranchDiverged(ValueError):  # noqa: N818  # reads as what happened
-    """Phase 1 ended in numbers that are not finite; the message names the branch."""
 
 
 class Pretraining:
@@ -65,11 +62,8 @@ class Pretraining:
             scored = all(len(replica.valid) for replica in replicas)
             training = branch_training(self._recipe, modality, replicas, self._bank)
             (report,) = training.run([1.0], score=scored)
-            ended = [
-                f"{modality} branch of {r.name}: {why}" for r, why in zip(replicas, report.ended, strict=True) if why
-            ]
-            if ended:
-                raise BranchDiverged("; ".join(ended))
+            if fault := first_fault([f"{modality} branch of {replica.name}" for replica in replicas], report.ended):
+                raise BranchDiverged(fault)
             scores = report.scores if scored else [math.nan] * len(mine)
             for key, replica, state, score in zip(mine, replicas, branch_states(training), scores, strict=True):
                 self.trained += 1

@@ -23,7 +23,8 @@ from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.training import Report, Training, milestone_epoch
 from pamfn.replicas.cut import cut
 from tuning.branches import BranchStore
-from tuning.pretraining import BranchDiverged, Pretraining
+from tuning.divergence import BranchDiverged, first_fault
+from tuning.pretraining import Pretraining
 from tuning.study import Study
 from tuning.study_data import training_data
 from tuning.trial_files import read_checkpoint, write_checkpoint
@@ -85,7 +86,7 @@ class Trial:
                 if self.reason or self._rung(point) >= 0 or time.monotonic() - begin > CHECKPOINT_SECONDS:
                     break
         except BranchDiverged as error:
-            self.reason = f"diverged: {error}"
+            self.reason = str(error)
         self.train_seconds += time.monotonic() - begin
         return self._result(first)
 
@@ -111,10 +112,8 @@ class Trial:
             "constant": constant,
             "scores": dict(zip(names, scores, strict=True)),
         }
-        faults = [f"{name}: {why}" for name, why in zip(names, ended, strict=True) if why]
-        if faults:
-            others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-            self.reason = f"{faults[0].partition(': ')[2]} ({faults[0].partition(': ')[0]}){others}"
+        if fault := first_fault(names, ended):
+            self.reason = fault
         elif self._rung(point) >= 0 and 2 * constant > len(scores):
             self.reason = f"constant: {constant} of {len(scores)} replicas predict one value for all videos"
         elif not self.best or point["val_spearman"] > max(p["val_spearman"] for p in self.curve):
