@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray.tune import Callback
@@ -54,10 +55,11 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
     def __init__(self, reason: Callable[[str], str]) -> None:
         self._reason = reason
         self._ended: set[str] | None = None
+        self._begun: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """A restored study tells everything again: its listeners are new, and may have missed the end of a trial."""
-        return {**self.__dict__, "_ended": None}
+        return {**self.__dict__, "_ended": None, "_begun": set()}
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
         """Tells, at the first step, of trials that ended in an earlier process."""
@@ -65,11 +67,16 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
             self._tell_ended(trials)
 
     def on_experiment_end(self, trials: Sequence[Any], **_: Any) -> None:
-        """Tells of ended trials where there was no step: a restored study had nothing left to do."""
-        self._tell_ended(trials)
+        """Tells of ended trials where there was no step: a restored study had nothing left to do.
+
+        After a step it must not: Tune has then stopped what was still running, and these trials have not ended.
+        """
+        if self._ended is None:
+            self._tell_ended(trials)
 
     def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """A trial has a process."""
+        self._begun.add(trial.trial_id)
         for listener in _listeners:
             listener.trial_started(trial.trial_id, trial.config)
 
@@ -81,8 +88,11 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
             listener.trial_reported(trial.trial_id, result)
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
-        """A trial ended without an exception."""
-        self._end(trial)
+        """A trial ended without an exception; one of a restored study or of a spent budget may not have begun here."""
+        if trial.trial_id in self._begun:
+            self._end(trial)
+        else:
+            self._replay(trial)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """A trial raised or lost its process, and is tried again."""
@@ -117,10 +127,11 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
 
 
 def error_of(trial: Any) -> str:
-    """Returns a trial's last exception in one line: its own type and message, not Ray's wrapping."""
-    error = trial.get_error()
-    cause = getattr(error, "cause", None) or error
-    lines = [line for line in str(cause).strip().splitlines() if line.strip()]
-    if not lines:
-        return "no reason was recorded"
-    return lines[-1].strip()[:200] if len(lines) > 1 else f"{type(cause).__name__}: {lines[0].strip()}"[:200]
+    """Returns a trial's last exception in one line, as its error file ends; Tune copies that file to the storage later.
+
+    The file begins with Ray's own wrapping, and its last line is the exception's own type and message.
+    """
+    path = Path(trial.error_file) if trial.error_file else None
+    text = path.read_text(encoding="utf-8", errors="replace") if path and path.exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no reason was recorded"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -117,9 +118,11 @@ def test_a_restored_study_tells_of_trials_that_had_ended(tmp_path):
     ]
 
 
-def test_an_error_is_told_by_its_own_line():
-    class Trial:
-        def get_error(self):
-            return ValueError("Traceback (most recent call last):\n  File x\nKeyError: 'rgb'\n\n")
+def test_an_error_is_told_by_its_own_line(tmp_path):
+    file = tmp_path / "error.txt"
+    file.write_text("Failure # 1\nTraceback (most recent call last):\n  File x\nKeyError: 'rgb'\n\n")
+    assert error_of(SimpleNamespace(error_file=str(file))) == "KeyError: 'rgb'"
 
-    assert error_of(Trial()) == "KeyError: 'rgb'"
+
+def test_an_error_that_left_no_file_is_told_as_such(tmp_path):
+    assert error_of(SimpleNamespace(error_file=None)) == "no reason was recorded"
