@@ -40,14 +40,24 @@ class ResidualBlock(nn.Module):
     def forward(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
         """Maps (rows, B, T, D) to the same shape; what is beyond a video's end is not seen."""
         act = ACTIVATIONS[self.activation]
-        hidden = act(self.norm1(self.conv1(self._zeroed(x_RBTD, segments)), segments))
-        return x_RBTD + act(self.norm2(self.conv2(self._zeroed(hidden, segments)), segments))
+        hidden = act(normalised(self.conv1, self.norm1, self._zeroed(x_RBTD, segments), segments))
+        return x_RBTD + act(normalised(self.conv2, self.norm2, self._zeroed(hidden, segments), segments))
 
     def _zeroed(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
         mask = segments.mask_RBT(x_RBTD.dtype) if segments.ragged else None
         if mask is None:
             return x_RBTD
         return x_RBTD * (mask if self.axis is None else self.axis.spread(mask))[..., None]
+
+
+def normalised(layer: Linear | Conv3, norm: BatchNorm, x_RBTD: Tensor, segments: Segments) -> Tensor:
+    """Returns batch norm of a layer's output, in which the layer's bias moves the running mean and nothing else.
+
+    A batch's own statistics take the bias away again, so in exact arithmetic its gradient is zero. Computed, it would
+    be rounding noise, and AdamW, which divides a gradient by its size, would make full steps of it.
+    """
+    y: Tensor = norm(layer.without_bias(x_RBTD), segments, offset_RD=layer.bias)
+    return y
 
 
 class Embedding(nn.Module):
@@ -73,8 +83,8 @@ class Embedding(nn.Module):
 
     def forward(self, x_RBTI: Tensor, segments: Segments, noise: Noise | None) -> Tensor:
         """Maps (R, B, T, inputs) to (R, B, T, D)."""
-        hidden = functional.relu(self.norm1(self.linear1(x_RBTI), segments))
-        x_RBTD = functional.relu(self.norm2(self.linear2(hidden), segments))
+        hidden = functional.relu(normalised(self.linear1, self.norm1, x_RBTI, segments))
+        x_RBTD = functional.relu(normalised(self.linear2, self.norm2, hidden, segments))
         return dropped(x_RBTD, self.dropout, noise if self.training else None, self.site)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pamfn.model.blocks import normalised
 from pamfn.replicas.layers import Conv3, Linear
 from pamfn.replicas.norm import BatchNorm
 from pamfn.replicas.segments import Segments
@@ -33,8 +34,9 @@ class MixedBlock(nn.Module):
 
     def forward(self, state_RBTS: Tensor, segments: Segments) -> Tensor:
         """Maps the mixed state (R, B, T, 3 D) to (R, B, T, D)."""
-        normal = self.norm1(self.conv1(segments.zeroed(state_RBTS)), segments)
-        return self._finish(normal, self.shortcut_norm(self.shortcut(state_RBTS), segments), segments)
+        normal = normalised(self.conv1, self.norm1, segments.zeroed(state_RBTS), segments)
+        shortcut = normalised(self.shortcut, self.shortcut_norm, state_RBTS, segments)
+        return self._finish(normal, shortcut, segments)
 
     def of_zeros(self, videos: int, segments: Segments) -> Tensor:
         """Returns what the first stage's state of zeros gives, (R, B, T, D).
@@ -52,10 +54,9 @@ class MixedBlock(nn.Module):
             return self._finish(self.norm1(first, segments), self.shortcut_norm(shortcut, segments), segments)
         shape = (-1, videos, segments.steps, -1)
         first, shortcut = (norm.bias[:, None, None].expand(shape) for norm in (self.norm1, self.shortcut_norm))
-        second = self.conv2.without_bias(segments.zeroed(functional.relu(first)))
-        normal = self.norm2(second, segments, offset_RD=self.conv2.bias)
-        return functional.relu(normal) + functional.relu(shortcut)
+        return self._finish(first, shortcut, segments)
 
     def _finish(self, normal_RBTD: Tensor, shortcut_RBTD: Tensor, segments: Segments) -> Tensor:
         hidden = segments.zeroed(functional.relu(normal_RBTD))
-        return functional.relu(self.norm2(self.conv2(hidden), segments)) + functional.relu(shortcut_RBTD)
+        second = normalised(self.conv2, self.norm2, hidden, segments)
+        return functional.relu(second) + functional.relu(shortcut_RBTD)

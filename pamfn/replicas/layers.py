@@ -32,11 +32,16 @@ class Linear(nn.Module):
         """Maps (rows, ..., inputs) to (rows, ..., outputs)."""
         return batched_linear(x_RD, self.weight, self.bias)
 
+    def without_bias(self, x_RD: Tensor) -> Tensor:
+        """Maps (rows, ..., inputs) to (rows, ..., outputs) by the weights alone."""
+        return batched_linear(x_RD, self.weight, None)
 
-def batched_linear(x_RD: Tensor, weight_ROI: Tensor, bias_RO: Tensor) -> Tensor:
+
+def batched_linear(x_RD: Tensor, weight_ROI: Tensor, bias_RO: Tensor | None) -> Tensor:
     """Returns W x + b for every row: (rows, ..., in) to (rows, ..., out)."""
     shape = x_RD.shape
-    y = torch.baddbmm(bias_RO[:, None], x_RD.reshape(shape[0], -1, shape[-1]), weight_ROI.transpose(1, 2))
+    x_RNI, weight_RIO = x_RD.reshape(shape[0], -1, shape[-1]), weight_ROI.transpose(1, 2)
+    y = torch.bmm(x_RNI, weight_RIO) if bias_RO is None else torch.baddbmm(bias_RO[:, None], x_RNI, weight_RIO)
     return y.view(*shape[:-1], -1)
 
 
@@ -61,42 +66,39 @@ class Conv3(nn.Module):
 
     def forward(self, x_RBTD: Tensor) -> Tensor:
         """Maps (rows, B, T, inputs) to (rows, B, T, outputs)."""
-        return self._convolved(x_RBTD, self.bias)
+        return self.without_bias(x_RBTD) + self.bias[:, None, None]
 
     def without_bias(self, x_RBTD: Tensor) -> Tensor:
-        """Maps (rows, B, T, inputs) to (rows, B, T, outputs); zeros to zeros."""
-        return self._convolved(x_RBTD, torch.zeros_like(self.bias))
+        """Maps (rows, B, T, inputs) to (rows, B, T, outputs) by the weights alone."""
+        if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
+            return batched_linear(x_RBTD, self.weight[:, :, 1], None)
+        y: Tensor = _Convolve.apply(x_RBTD, self.weight)  # type: ignore[no-untyped-call]
+        return y
 
     def of_zeros(self, steps: int, videos: int) -> Tensor:
         """Returns what an input of zeros gives, (rows, B, T, outputs), without the product."""
         return self.bias[:, None, None].expand(-1, videos, steps, -1)
-
-    def _convolved(self, x_RBTD: Tensor, bias_RO: Tensor) -> Tensor:
-        if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
-            return batched_linear(x_RBTD, self.weight[:, :, 1], bias_RO)
-        y: Tensor = _Convolve.apply(x_RBTD, self.weight, bias_RO)  # type: ignore[no-untyped-call]
-        return y
 
 
 class _Convolve(torch.autograd.Function):
     """The convolution, unfolding its input again in the backward pass instead of keeping three copies of it."""
 
     @staticmethod
-    def forward(ctx: Any, x_RBTD: Tensor, weight_RO3D: Tensor, bias_RO: Tensor) -> Tensor:
+    def forward(ctx: Any, x_RBTD: Tensor, weight_RO3D: Tensor) -> Tensor:
         ctx.save_for_backward(x_RBTD, weight_RO3D)
-        return batched_linear(unfold3(x_RBTD), weight_RO3D.flatten(2), bias_RO)
+        return batched_linear(unfold3(x_RBTD), weight_RO3D.flatten(2), None)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x_RBTD, weight_RO3D = ctx.saved_tensors
-        grad_RNO = grads[0].flatten(1, 2)
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:  # a convolution of the gradient, taps in reverse order
             flipped_R3OD = weight_RO3D.flip(2).transpose(1, 2).flatten(1, 2)
             grad_x = torch.bmm(unfold3(grads[0]).flatten(1, 2), flipped_R3OD).view(x_RBTD.shape)
         if ctx.needs_input_grad[1]:
-            grad_weight = torch.bmm(grad_RNO.transpose(1, 2), unfold3(x_RBTD).flatten(1, 2)).view(weight_RO3D.shape)
-        return grad_x, grad_weight, grad_RNO.sum(1)
+            grad_RON = grads[0].flatten(1, 2).transpose(1, 2)
+            grad_weight = torch.bmm(grad_RON, unfold3(x_RBTD).flatten(1, 2)).view(weight_RO3D.shape)
+        return grad_x, grad_weight
 
 
 def unfold3(x_RBTD: Tensor) -> Tensor:
