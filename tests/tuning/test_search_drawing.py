@@ -54,3 +54,20 @@ def test_a_finite_space_tells_what_is_left_and_a_continuous_one_does_not():
 def test_true_and_one_are_different_configurations():
     assert spelled({"x": True}) != spelled({"x": 1})
     assert spelled({"x": (1, 2)}) == spelled({"x": [1, 2]})
+
+
+def test_drawn_numbers_have_four_significant_digits() -> None:
+    domains = {
+        "lr": FloatDomain(type="float", low=1e-4, high=2e-3, log=True),
+        "x": FloatDomain(type="float", low=-3.0, high=9.0),
+    }
+    for seed in range(50):
+        config = draw(domains, np.random.default_rng(seed))
+        assert all(value == float(f"{value:.4g}") for value in config.values())
+
+
+def test_a_narrow_range_keeps_the_digits_that_tell_its_numbers_apart() -> None:
+    domain = FloatDomain(type="float", low=0.50001, high=0.50002)
+    drawn = {draw({"x": domain}, np.random.default_rng(seed))["x"] for seed in range(50)}
+    assert len(drawn) > 40
+    assert all(0.50001 <= value <= 0.50002 for value in drawn)

@@ -37,8 +37,19 @@ def decode(domain: Domain, latent: float) -> Any:
     if isinstance(domain, ChoiceDomain):
         return domain.values[min(int(latent), len(domain.values) - 1)]
     value = math.exp(latent) if domain.log else latent
-    inside = min(max(round(value) if isinstance(domain, IntDomain) else value, domain.low), domain.high)
+    rounded = round(value) if isinstance(domain, IntDomain) else _legible(value, domain.low, domain.high)
+    inside = min(max(rounded, domain.low), domain.high)
     return int(inside) if isinstance(domain, IntDomain) else float(inside)
+
+
+def _legible(value: float, low: float, high: float) -> float:
+    """Returns a number of four significant digits, more where the range is so narrow that they would not tell it apart.
+
+    People read, quote and retype these values: 0.001768, not 0.0017681193447296423.
+    """
+    share = (high - low) / max(abs(low), abs(high))
+    digits = 4 + max(0, math.floor(-math.log10(share))) if share > 0 else 17
+    return float(f"{value:.{digits}g}")
 
 
 def encode(domain: Domain, value: Any) -> float:
