@@ -150,7 +150,7 @@ class PAMFN(nn.Module):
         initialise(self, seeds)
 
     @property
-    def tau_R(self) -> Tensor:
+    def tau_R(self) -> Tensor:  # noqa: N802
         """The temperature of each replica: exp(s) of the trained s, or the trained scalar itself."""
         return self.tau.exp() if self.recipe.tau_form == "exp" else self.tau
 
