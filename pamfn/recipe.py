@@ -59,8 +59,10 @@ class Recipe:
         "fixed branches: truly, or with drifting batch-norm statistics and dropout",
         choices=("fixed", "drifting"),
     )
-    zero_start: str = _setting(
-        "exact", "first stage of the mixed branch: what zeros give exactly, or normalised", choices=("exact", "computed")
+    mixed_start: str = _setting(
+        "exact",
+        "first stage of the mixed branch: what zeros give exactly, or normalised",
+        choices=("exact", "computed"),
     )
     tau_form: str = _setting("exp", "temperature as exp(s), or a plain scalar", choices=("exp", "plain"))
     evaluation_noise: bool = _setting(False, "Gumbel noise when scoring", choices=(False, True))
@@ -187,7 +189,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "query_layers": 2,
         "head_layers": 2,
         "fixed_branches": "drifting",
-        "zero_start": "computed",
+        "mixed_start": "computed",
         "tau_form": "plain",
         "evaluation_noise": True,
         "weight_decay": 0.01,

@@ -17,6 +17,7 @@ from tuning.space_model import Space
 from tuning.tasks import task_names
 from tuning.yaml_lines import Path
 
+MOST_MODALITIES = 3  # as in the paper
 SHARED_BY_FEW = ("stages", "width")
 """Branch settings that may be searched as ranges all the same: a range of them has few members."""
 
@@ -127,12 +128,14 @@ def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterato
         return
     if len(modalities) < 2:
         yield Breach(("data", "modalities"), list(modalities), "is too few to fuse", "name at least two")
-    if "fine_tuned" in space.search:
-        return
-    for name in space.value("fine_tuned"):
+    if len(modalities) > MOST_MODALITIES:
+        yield Breach(("data", "modalities"), list(modalities), "is too many to fuse", "name two or three")
+    searched = getattr(space.search.get("fine_tuned"), "values", None)
+    path = ("search", "fine_tuned", "values") if searched else ("fixed", "fine_tuned")
+    for name in dict.fromkeys(name for names in searched or [space.value("fine_tuned")] for name in names):
         if name not in modalities:
             rule = f"is fine-tuned but is not among the modalities {', '.join(modalities)}"
-            yield Breach(("fixed", "fine_tuned"), name, rule, near_miss(name, modalities) or "set fixed.fine_tuned")
+            yield Breach(path, name, rule, near_miss(name, modalities) or f"set {'.'.join(path)}")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

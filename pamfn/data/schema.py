@@ -10,7 +10,21 @@ from dataclasses import asdict, dataclass, field
 
 VERSION = 1
 METADATA_KEY = b"pamfn"
-RESERVED = frozenset({"video_id", "action", "split", "group", "scores", "segments", "segment_labels"})
+COLUMNS = frozenset({"video_id", "action", "split", "group", "scores", "segments", "segment_labels"})
+MODULE_WORDS = frozenset(
+    """
+    T_destination add_module apply bfloat16 buffers call_super_init children clear compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu
+    items keys load_state_dict modules mtia named_buffers named_children named_modules named_parameters
+    parameters pop register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory state_dict to
+    to_empty train training type update values xpu zero_grad
+    """.split()
+)
+"""What torch's modules call their own attributes: a branch of such a name could not be put among a network's."""
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -65,9 +79,11 @@ def from_metadata(metadata: Mapping[bytes, bytes] | None) -> tuple[Schema, int, 
 
 def modality_faults(name: str) -> list[str]:
     """Returns why a modality cannot be called this, if so."""
-    if _NAME.fullmatch(name) and name not in RESERVED:
+    if name in MODULE_WORDS:
+        return [f"modality {name!r}: torch's modules call an attribute of theirs so; rename it"]
+    if _NAME.fullmatch(name) and name not in COLUMNS:
         return []
-    return [f"modality {name!r}: a name is letters, digits, '_' and '-', and none of {', '.join(sorted(RESERVED))}"]
+    return [f"modality {name!r}: a name is letters, digits, '_' and '-', and none of {', '.join(sorted(COLUMNS))}"]
 
 
 def _faults(schema: Schema) -> list[str]:

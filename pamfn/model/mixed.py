@@ -19,12 +19,12 @@ class MixedBlock(nn.Module):
     Args:
         rows: Replicas R.
         width: Features D.
-        zero_start: ``exact`` or ``computed``; see `of_zeros`.
+        mixed_start: ``exact`` or ``computed``; see `of_zeros`.
     """
 
-    def __init__(self, rows: int, width: int, *, zero_start: str) -> None:
+    def __init__(self, rows: int, width: int, *, mixed_start: str) -> None:
         super().__init__()
-        self.zero_start = zero_start
+        self.mixed_start = mixed_start
         self.conv1 = Conv3(rows, 3 * width, width)
         self.norm1 = BatchNorm(rows, width)
         self.conv2 = Conv3(rows, width, width)
@@ -44,11 +44,11 @@ class MixedBlock(nn.Module):
         A convolution of zeros is its bias, and batch norm of a constant is its own bias whatever the constant. Taking
         that value instead of normalising is the same in exact arithmetic: fresh norms have a bias of 0, which ReLU
         keeps there, so that a network trained from the start has zeros here throughout. Computed, as in the release
-        (``zero_start="computed"``), the variance is nothing but rounding noise: AdamW turns the noise in the
+        (``mixed_start="computed"``), the variance is nothing but rounding noise: AdamW turns the noise in the
         convolution's gradient into full steps of its bias, which the running mean follows late, and scores in
         evaluation are then off by more than a standard deviation wherever the learning rate is high.
         """
-        if self.zero_start == "computed":
+        if self.mixed_start == "computed":
             first = self.conv1.of_zeros(segments.steps, videos)
             shortcut = self.shortcut.bias[:, None, None].expand(first.shape)
             return self._finish(self.norm1(first, segments), self.shortcut_norm(shortcut, segments), segments)

@@ -38,7 +38,7 @@ class FusionStage(nn.Module):
         super().__init__()
         width, site = recipe.width, f"stage{index}"
         self.last = index == recipe.stages - 1
-        self.mixed = MixedBlock(rows, width, zero_start=recipe.zero_start)
+        self.mixed = MixedBlock(rows, width, mixed_start=recipe.mixed_start)
         self.msfd = ModalityFeatureDecoder(
             rows,
             width,
@@ -150,7 +150,7 @@ class PAMFN(nn.Module):
         initialise(self, seeds)
 
     @property
-    def tau_R(self) -> Tensor:  # noqa: N802
+    def tau_R(self) -> Tensor:
         """The temperature of each replica: exp(s) of the trained s, or the trained scalar itself."""
         return self.tau.exp() if self.recipe.tau_form == "exp" else self.tau
 

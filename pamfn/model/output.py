@@ -21,7 +21,7 @@ class Output:
         attention: MSFD's weights of each stage, shape (R, heads, M, B, T of the stage); sum to 1 over M (Fig. 7).
     """
 
-    score_RB: Tensor  # noqa: N815
+    score_RB: Tensor
     decisions: list[Tensor] = field(default_factory=list)
     attention: list[Tensor] = field(default_factory=list)
 

@@ -49,7 +49,7 @@ class Replica:
     seed: int
     train: NDArray[np.int64]
     valid: NDArray[np.int64]
-    scores_V: NDArray[np.float64]  # noqa: N815
+    scores_V: NDArray[np.float64]
     largest: float
 
 

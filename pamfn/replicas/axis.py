@@ -23,10 +23,10 @@ class FusionAxis(nn.Module):
         ValueError: If there is no replica, or a K is outside 1 to 64.
     """
 
-    replica_F: Tensor  # noqa: N815
-    slot_RK: Tensor  # noqa: N815
-    place_F: Tensor  # noqa: N815
-    enabled_RK: Tensor  # noqa: N815
+    replica_F: Tensor
+    slot_RK: Tensor
+    place_F: Tensor
+    enabled_RK: Tensor
 
     def __init__(self, counts: Sequence[int]) -> None:
         super().__init__()

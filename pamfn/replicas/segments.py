@@ -27,7 +27,7 @@ class Segments:
         self.real_RB = lengths_RB if real_RB is None else real_RB
         self._mask: Tensor | None = None
 
-    def mask_RBT(self, dtype: torch.dtype = torch.float32) -> Tensor | None:  # noqa: N802
+    def mask_RBT(self, dtype: torch.dtype = torch.float32) -> Tensor | None:
         """Returns 1 where a segment counts and 0 elsewhere; None if all count."""
         if self.lengths_RB is None:
             return None
@@ -35,7 +35,7 @@ class Segments:
             self._mask = _mask(self.lengths_RB, self.steps, dtype)
         return self._mask
 
-    def real_mask_RBT(self, dtype: torch.dtype) -> Tensor | None:  # noqa: N802
+    def real_mask_RBT(self, dtype: torch.dtype) -> Tensor | None:
         """Returns 1 where a segment came from the video; None if all did."""
         return None if self.real_RB is None else _mask(self.real_RB, self.steps, dtype)
 

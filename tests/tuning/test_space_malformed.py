@@ -180,6 +180,18 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         f"version: 1\ndata: {{modalities: [audio]}}\nsearch:\n{LR}",
         ["line 2: data.modalities: ['audio'] is too few to fuse; name at least two"],
     ),
+    "four modalities": (
+        f"version: 1\ndata: {{modalities: [audio, b, c, d]}}\nsearch:\n{LR}",
+        ["line 2: data.modalities: ['audio', 'b', 'c', 'd'] is too many to fuse; name two or three"],
+    ),
+    "a search over fine-tuned streams that are not there": (
+        "version: 1\ndata: {modalities: [rgb, audio]}\nfirst: {fine_tuned: [audio]}\nsearch:\n"
+        "  fine_tuned: {type: choice, values: [[audio], [rgb, flow]]}\n",
+        [
+            "line 5: search.fine_tuned.values: 'flow' is fine-tuned but is not among the modalities rgb, audio; "
+            "set search.fine_tuned.values"
+        ],
+    ),
     "two sources of data": (
         f"version: 1\ndata: {{path: shards, synthetic: {{size: tiny}}}}\nsearch:\n{LR}",
         ["line 2: data.path: 'shards' is given beside data.synthetic; keep one source of data"],

@@ -37,8 +37,8 @@ def test_values_are_short_enough_to_read(value, read):
 
 
 def test_the_searched_settings_come_first_by_alphabet():
-    """MLflow's compare page preselects the first three; ``zero_start`` alone sorts behind what is not searched."""
-    for name in settings().keys() - {"zero_start"}:
+    """MLflow's compare page preselects the first three."""
+    for name in settings():
         written = parameters({name: 3}, [name], {other: 1 for other in settings()})
         assert sorted(written)[:2] == [name, f"{name}_log10"]
         assert f"with.{name}" not in written

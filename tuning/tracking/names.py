@@ -2,7 +2,7 @@
 
 MLflow's compare page preselects the first three parameters by alphabet, reads parameters as text and cuts labels at ten
 characters. So the searched settings keep their plain names and everything else of a run starts with ``with.``, which
-sorts after every setting that one would search (only ``zero_start`` comes later).
+sorts after every setting of a recipe.
 """
 
 from __future__ import annotations

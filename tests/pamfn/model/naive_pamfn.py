@@ -136,7 +136,7 @@ class NaivePAMFN:
         return [torch.cat(three, dim=1) for three in zip(mixed, modal, read, strict=True)]
 
     def mixed_block(self, p: str, xs: Videos, *, first: bool) -> Videos:
-        exact = first and self.recipe.zero_start == "exact"  # batch norm of a constant is its own bias
+        exact = first and self.recipe.mixed_start == "exact"  # batch norm of a constant is its own bias
 
         def norm(name: str, ys: Videos) -> Videos:
             if exact:

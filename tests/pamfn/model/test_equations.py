@@ -29,7 +29,7 @@ CASES: dict[str, tuple[int, Recipe]] = {
         2,
         recipe("released", **SMALL, stages=2, msfd_heads=4, cmfd_heads=2, head_reduction=2),
     ),
-    "paper with the release's head and zeros": (3, recipe("paper", **SMALL, head_layers=2, zero_start="computed")),
+    "paper with the release's head and zeros": (3, recipe("paper", **SMALL, head_layers=2, mixed_start="computed")),
     "trunks with the paper's policy": (3, recipe("paper", **SMALL, fusion_design="trunk", fine_tuned=("rgb", "flow"))),
     "one FusionNet": (2, recipe("paper", **{**SMALL, "fusion_nets": 1}, stages=2)),
     "standardised": (3, recipe("paper", **SMALL, stages=2, standardise=True)),

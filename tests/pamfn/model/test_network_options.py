@@ -53,7 +53,7 @@ SHAPES: dict[str, dict[str, tuple[int, ...] | None]] = {
         "head.score.weight": (1, 1, 8),
     },
     "fixed_branches": {},
-    "zero_start": {},
+    "mixed_start": {},
     "tau_form": {},
     "evaluation_noise": {},
     "weight_decay": {},
@@ -131,7 +131,7 @@ def test_an_option_leaves_the_initial_weights_of_everything_else(option):
 
 
 @pytest.mark.parametrize(
-    "option", [name for name in SHAPES if name not in ("fixed_branches", "tau_form", "zero_start")]
+    "option", [name for name in SHAPES if name not in ("fixed_branches", "tau_form", "mixed_start")]
 )
 def test_an_option_changes_what_a_network_says_unless_it_is_about_training(option):
     outputs = []
@@ -221,7 +221,7 @@ def test_training_again_after_evaluation_leaves_fixed_branches_in_evaluation():
 # --- The zero start ---
 
 
-def test_the_exact_zero_start_is_the_norms_biases_whatever_the_convolutions():
+def test_the_exact_mixed_start_is_the_norms_biases_whatever_the_convolutions():
     outcomes = []
     for factor in (1.0, 7.0):
         network = built(recipe("paper", **SMALL)).train()
@@ -232,7 +232,7 @@ def test_the_exact_zero_start_is_the_norms_biases_whatever_the_convolutions():
     assert torch.equal(*outcomes)
 
 
-def test_an_untrained_zero_start_is_zero_and_stays_zero():
+def test_an_untrained_mixed_start_is_zero_and_stays_zero():
     network = built(recipe("paper", **SMALL)).train()
     zeros = said_of_zeros(network)
     assert not zeros.any()
@@ -240,8 +240,8 @@ def test_an_untrained_zero_start_is_zero_and_stays_zero():
     assert not any(p.grad is not None and p.grad.any() for p in network.stages[0].mixed.parameters())
 
 
-def test_the_computed_zero_start_normalises_what_zeros_give():
-    network = built(recipe("paper", **SMALL, zero_start="computed"))
+def test_the_computed_mixed_start_normalises_what_zeros_give():
+    network = built(recipe("paper", **SMALL, mixed_start="computed"))
     stir(network, 4)
     block = network.stages[0].mixed.double().eval()
     segments = batch([[{"x": torch.zeros(6, 1)}] * 2])[1]

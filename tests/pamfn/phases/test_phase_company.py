@@ -31,7 +31,7 @@ TOLERANCE = 2e-3
 @pytest.mark.parametrize(("phase", "preset"), [("phase1", "paper"), ("phase2", "paper"), ("phase2", "released")])
 def test_alone_and_in_company_are_the_same_over_fifty_steps(phase: str, preset: str) -> None:
     # The release's normalisation of a constant makes noise of rounding (see MixedBlock.of_zeros): the exact start here.
-    settings = settings_of(phase, preset, epochs=17, phase1_epochs=17, zero_start="exact", evaluation_noise=False)
+    settings = settings_of(phase, preset, epochs=17, phase1_epochs=17, mixed_start="exact", evaluation_noise=False)
     together, alone = (training_of(phase, settings, some, BANK) for some in (COMPANY, [COMPANY[2]]))
     (joint,), (report,) = together.run([1.0]), alone.run([1.0])
     assert alone.steps[0] == 51
