@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tuning.cluster import Room
 from tuning.console import Console
-from tuning.selection import Candidate, choose, folder_of, open_test, read_results, train_final
+from tuning.selection import RESULTS, Candidate, choose, folder_of, open_test, read_results, train_final
 from tuning.study import Study
 from tuning.tracking import Tracker
 
@@ -74,6 +75,7 @@ def _train(ray: Any, study: Study, room: Room, candidates: Sequence[Candidate]) 
 
 
 def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
+    tracker.log_file(None, Path(study.storage, RESULTS))
     for row in results["candidates"]:
         average = row["models"]["fusion"]["average"]
         metrics = {

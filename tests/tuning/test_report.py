@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from html.parser import HTMLParser
 
@@ -104,13 +105,29 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(told, tmp_path):
         assert said in text
 
 
-def test_test_scores_are_shown_where_the_test_split_was_opened(told, tmp_path):
-    told.log_scalars(
-        "t6", {"final_test_spearman": 0.4567, "final_test_spearman_low": 0.31, "final_test_spearman_high": 0.58}
-    )
+def test_the_test_split_is_shown_once_it_was_opened(told, tmp_path):
+    def judged(spearman, **more):
+        return {"spearman": spearman, "low": spearman - 0.15, "high": spearman + 0.12, **more}
+
+    fusion = {"average": judged(0.4567, deviation=0.021), "classes": {"Ball": judged(0.61, deviation=0.01)}}
+    branch = {"average": judged(0.333, deviation=0.04), "classes": {}, "fusion_gain": judged(0.1237)}
+    candidate = {"rank": 1, "trial_id": "t6", "models": {"fusion": fusion, "rgb": branch}}
+    final = {"opening": {"number": 2}, "seeds": 5, "candidates": [candidate]}
+    (tmp_path / "final.json").write_text(json.dumps(final))
+    told.log_file(None, tmp_path / "final.json")
     write_report(read_study(told.uri, "small"), str(tmp_path))
     text = (tmp_path / "report.html").read_text()
-    assert all(said in text for said in ("Test split", "0.457", "0.310", "0.580"))
+    said = (
+        "Test split",
+        "opening 2 of this data",
+        "0.457",
+        "0.307",
+        "0.577",
+        "fusion, Ball",
+        "rgb branch alone",
+        "0.124",
+    )
+    assert [word for word in said if word not in text] == []
 
 
 def test_names_in_the_page_are_escaped(tmp_path):

@@ -41,7 +41,7 @@ def page(results: StudyResults) -> str:
         f"<p>{escape(_state(results))}</p>",
         "<h2>What was found</h2>",
         _found(results, best),
-        _final(ranked),
+        _final(results),
         "<h2>Learning curves</h2>",
         _curves(results, best),
         "<h2>Trials</h2>",
@@ -91,15 +91,35 @@ def _curves(results: StudyResults, best: TrialResult | None) -> str:
     return f'<div class="wide">{drawing}</div>\n<p>{legend}</p>'
 
 
-def _final(ranked: Sequence[TrialResult]) -> str:
-    """Returns the scores on the test split, for trials that were trained on the whole training split."""
-    opened = [trial for trial in ranked if "final_test_spearman" in trial.scalars]
-    if not opened:
+def _final(results: StudyResults) -> str:
+    """Returns the scores on the test split, of the fusion and of each single branch, with their intervals."""
+    if results.final is None:
         return ""
-    keys = ("final_test_spearman", "final_test_spearman_low", "final_test_spearman_high")
-    rows = [[trial.name, *(_score(trial.scalars.get(key, math.nan)) for key in keys)] for trial in opened]
-    note = "trained on the whole training split, scored once on the test split"
-    return "<h2>Test split</h2>" + _table(("configuration", "test", "95% from", "to"), rows, note)
+    names = {trial.trial_id: trial.name for trial in results.trials}
+    opening, rows = results.final["opening"], []
+    for candidate in results.final["candidates"]:
+        models = candidate["models"]
+        label = names.get(candidate["trial_id"], candidate["trial_id"])
+        rows.append([label, "fusion, average", *_cells(models["fusion"]["average"])])
+        rows += [["", f"fusion, {task}", *_cells(value)] for task, value in models["fusion"]["classes"].items()]
+        for name in [name for name in models if name != "fusion"]:
+            rows.append(["", f"{name} branch alone, average", *_cells(models[name]["average"])])
+            rows.append(["", f"fusion less {name} branch", *_cells(models[name]["fusion_gain"])])
+    note = (
+        f"The best configurations, chosen by their held-out folds, trained on the whole training split over "
+        f"{results.final['seeds']} seeds and scored once on the test split (opening {opening['number']} of this data). "
+        "95% intervals by bootstrap over videos, paired for differences; deviation over seeds and classes."
+    )
+    head = ("configuration", "model", "Spearman", "95% from", "to", "deviation")
+    return "<h2>Test split</h2>" + _table(head, rows, note, text=(0, 1))
+
+
+def _cells(value: Mapping[str, Any]) -> tuple[str, ...]:
+    deviation = value.get("deviation")
+    return (
+        *(_score(value[key]) for key in ("spearman", "low", "high")),
+        "" if deviation is None else _score(deviation),
+    )
 
 
 def _trials(results: StudyResults, ranked: Sequence[TrialResult], best: TrialResult | None) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tuning.domains import ChoiceDomain
@@ -16,6 +18,7 @@ from tuning.tracking.location import TrackingError, absolute, client_of
 from tuning.tracking.names import text
 from tuning.tracking.space_text import space_of
 
+FINAL_FILE = "final.json"
 _FOLD = re.compile(r"val_spearman\.(?:(?P<task>.+)\.)?fold\d+")
 
 
@@ -73,6 +76,7 @@ class StudyResults:
         space: The space it was launched with.
         tags: The tags of the study's run.
         trials: The trials in the order in which they started.
+        final: What the final stage found on the test split, as ``final.json`` holds it; None while it is closed.
     """
 
     name: str
@@ -82,6 +86,7 @@ class StudyResults:
     space: Space
     tags: Mapping[str, str]
     trials: tuple[TrialResult, ...]
+    final: Mapping[str, Any] | None = None
 
     def ranked(self) -> tuple[TrialResult, ...]:
         """Returns the trials that have a score, best first.
@@ -118,7 +123,17 @@ def read_study(uri: str, name: str) -> StudyResults:
         space=space,
         tags=dict(run.data.tags),
         trials=tuple(_trial(client, found, space) for found in runs),
+        final=_final(client, run.info.run_id),
     )
+
+
+def _final(client: Any, study_run: str) -> Mapping[str, Any] | None:
+    if FINAL_FILE not in {file.path for file in client.list_artifacts(study_run)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        content = Path(client.download_artifacts(study_run, FINAL_FILE, folder)).read_text(encoding="utf-8")
+    final: Mapping[str, Any] = json.loads(content)
+    return final
 
 
 def _trial(client: Any, run: Any, space: Space) -> TrialResult:
