@@ -71,7 +71,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_runs_nothing(tmp_path: Path
 def test_only_what_rebuilds_an_array_is_found(name: str) -> None:
     module, function = name.rsplit(".", 1)
     with pytest.raises(UnreadableError, match="only NumPy arrays are loaded"):
-        ArrayUnpickler(None or open(os.devnull, "rb")).find_class(module, function)
+        ArrayUnpickler(None or open(os.devnull, "rb")).find_class(module, function)  # noqa: SIM115, PTH123
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_any_bytes_are_a_dict_or_a_message(tmp_path_factory: pytest.TempPathFact
     try:
         assert isinstance(load_pickled_dict(path), dict)
     except UnreadableError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
 
 
 def test_a_plain_array_that_hides_a_pickle_is_refused(tmp_path: Path) -> None:

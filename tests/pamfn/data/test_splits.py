@@ -51,9 +51,9 @@ def test_grouped_folds_are_balanced_in_size_and_score() -> None:
 
 def test_folds_depend_on_data_and_seed_alone() -> None:
     scores = np.random.default_rng(0).integers(0, 4, 60)
-    np.random.seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the global state must not matter
     first = fold_assignment(scores, 5, seed=7)
-    np.random.seed(2)
+    np.random.seed(2)  # noqa: NPY002
     np.testing.assert_array_equal(first, fold_assignment(scores, 5, seed=7))
     assert (first != fold_assignment(scores, 5, seed=8)).any()
 
