@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Makes Ray listen on the loopback interface only, as it does on Windows and macOS; with ``_node_ip_address`` alone it
 takes the machine's address all the same, and listens on every interface."""
 
+KNOCK = 10.0  # seconds for a head node to accept a connection
 PATIENCE = 60.0  # seconds for every node to answer a question
 
 
@@ -77,10 +79,19 @@ def _connect(ray: Any, address: str, quiet: dict[str, Any]) -> None:
     if "://" in address:
         raise ClusterError(f"--address: {address!r} is a URI; {way_out}")
     try:
+        _knock(address)
         ray.init(address=address, runtime_env={"py_modules": _code()}, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ClusterError(f"--address: no Ray cluster answers at {address!r} ({lines[0]}); {way_out}") from error
+
+
+def _knock(address: str) -> None:
+    """Raises at once where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("no HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=KNOCK).close()
 
 
 def _close_token() -> None:

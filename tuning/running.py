@@ -126,7 +126,17 @@ def run_trials(
             raise_on_failed_trial=False,
             verbose=1 if verbose else 0,
         )
+    if not interruption.seen:
+        _end_the_rest(outcome, listeners)
     return outcome
+
+
+def _end_the_rest(outcome: Outcome, listeners: Sequence[Listener]) -> None:
+    """Ends the trials that were still running when the time was spent; Tune stops them without a word."""
+    for trial_id in [trial_id for trial_id, row in outcome.rows.items() if not row["reason"]]:
+        reason = f"ended early, at {outcome.rows[trial_id].get('progress', 0.0):.0%} of its budget"
+        for listener in (outcome, *listeners):
+            listener.trial_ended(trial_id, reason)
 
 
 def can_resume(study: Study) -> bool:
