@@ -130,11 +130,18 @@ def storage_faults(ray: Any, root: str, data: str) -> list[str]:
     """Returns why a node cannot take part: it does not share the storage with this process, or does not see the data.
 
     A file is written here and read there, and the other way round.
+
+    Args:
+        ray: Ray, connected to the cluster.
+        root: Folder of all studies; made if it is not there.
+        data: Folder or URI of the shards; planted data that are yet to be made will lie in the storage.
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     folder = Path(root)
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    data = data if "://" not in data and Path(data).exists() else root
     asked = folder / f".asked-{uuid.uuid4().hex}"
     answers = {node["NodeID"]: (node["NodeManagerAddress"], f"{asked}-{i}") for i, node in enumerate(_alive(ray))}
     ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
@@ -157,6 +164,8 @@ def storage_faults(ray: Any, root: str, data: str) -> list[str]:
     finally:
         for path in folder.glob(f"{asked.name}*"):
             path.unlink()
+        if new:
+            folder.rmdir()
 
 
 def _alive(ray: Any) -> list[dict[str, Any]]:
@@ -174,7 +183,7 @@ def _answer(asked: str, answer: str, data: str) -> str:
     """Runs on a node: returns what is wrong there, or nothing."""
     if not Path(asked).exists():
         return f"does not see {Path(asked).parent}; give a --storage that every node mounts"
-    if "://" not in data and not Path(data).exists():
+    if not Path(data).exists():
         return f"does not see the data at {data}; put them where every node mounts them"
     try:
         Path(answer).touch()

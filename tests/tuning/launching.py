@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,18 @@ class Launch:
     def workers(self) -> list[int]:
         """Returns the processes in which trials run."""
         return [pid for pid, command in self.offspring().items() if command.startswith("ray::_Inner.")]
+
+
+def listening_on(pids: Iterable[int]) -> set[str]:
+    """Returns the addresses, in the kernel's spelling, on which processes listen for TCP connections."""
+    lines = [line.split() for kind in ("tcp", "tcp6") for line in Path(f"/proc/net/{kind}").read_text().splitlines()]
+    address_of = {line[9]: line[1].partition(":")[0] for line in lines if line[3] == "0A"}
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            names = [str(handle.readlink()) for handle in Path(f"/proc/{pid}/fd").iterdir()]
+            found |= {address_of[name[8:-1]] for name in names if name[8:-1] in address_of}
+    return found
 
 
 def sets(*changes: str) -> list[str]:

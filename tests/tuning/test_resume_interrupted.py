@@ -9,7 +9,7 @@ import signal
 import time
 
 import pytest
-from launching import Launch, quick, tracked
+from launching import Launch, listening_on, quick, tracked
 from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
@@ -30,9 +30,10 @@ def _story(tmp_path_factory, launch_home):
     words = shlex.split(re.search(r"^Resume: +(.*)$", interrupted.out, re.M).group(1))
     again = Launch(folder, launch_home, *words[3:])
     again.wait_for(r"rung 0")
+    addresses = listening_on(again.offspring())
     victim = again.wait_until(again.workers)[0]
     os.kill(victim, signal.SIGKILL)
-    return folder, (interrupted, took, left, between), words, again.ended()
+    return folder, (interrupted, took, left, between), words, addresses, again.ended()
 
 
 def test_ctrl_c_ends_with_exit_status_130_soon_and_leaves_no_process(story):
@@ -42,8 +43,14 @@ def test_ctrl_c_ends_with_exit_status_130_soon_and_leaves_no_process(story):
     assert left == {}
 
 
+def test_a_private_ray_listens_on_the_loopback_interface_alone(story, launch_home):
+    *_, addresses, _ = story
+    assert addresses == {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert (launch_home / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
+
+
 def test_ctrl_c_names_the_command_that_goes_on(story):
-    _, _, words, _ = story
+    _, _, words, *_ = story
     assert words == ["python", "-m", "tuning.launch", *LONG, "--resume"]
 
 

@@ -1,0 +1,91 @@
+"""A study on a Ray cluster that is there: two raylets on this machine, one storage that both see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from launching import Launch, quick, tracked
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+
+NODES = """
+import time
+from ray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+cluster.add_node(num_cpus=1)
+print("address", cluster.address, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module", name="address")
+def _address(tmp_path_factory, launch_home):
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "nodes.py").write_text(NODES)
+    nodes = Launch(folder, launch_home, module="nodes")
+    try:
+        nodes.wait_for("address ")
+        yield nodes.out.split("address ")[1].strip()
+    finally:
+        nodes.kill()
+
+
+@pytest.fixture(scope="module", name="study")
+def _study(tmp_path_factory, launch_home, address):
+    folder = tmp_path_factory.mktemp("driver")
+    words = quick("--num-samples", "6", "--address", address, changes=("fixed.epochs=16", "scheduler.grace_epochs=8"))
+    launch = Launch(folder, launch_home, *words)
+    return folder, launch.ended(), launch.offspring()
+
+
+def last_results(folder: Path) -> list[dict]:
+    """Returns the last result of every trial from Tune's snapshot."""
+    (snapshot,) = (folder / "studies" / "quickstart" / "tune").glob("experiment_state-*.json")
+    return [json.loads(metadata)["last_result"] for _, metadata in json.loads(snapshot.read_text())["trial_data"]]
+
+
+def test_a_study_on_a_cluster_ends_with_exit_status_0(study):
+    _, ended, left = study
+    assert (ended.status, ended.err) == (0, "")
+    assert left == {}
+
+
+def test_trials_run_on_both_nodes(study):
+    folder, *_ = study
+    ran = last_results(folder)
+    assert len(ran) == 6
+    assert len({result["node"] for result in ran}) == 2
+    assert len({result["pid"] for result in ran}) >= 2
+
+
+def test_shards_branches_and_checkpoints_are_on_the_storage_that_the_nodes_share(study):
+    folder, *_ = study
+    studies = folder / "studies"
+    results = tracked(folder)
+    assert len(results.trials) == 6
+    assert all(list((studies / "quickstart" / "tune" / t.trial_id).glob("checkpoint_*")) for t in results.trials)
+    assert list((studies / "branches").glob("*.safetensors"))
+    assert not list(studies.glob(".asked-*"))
+
+
+def test_a_node_that_does_not_see_the_data_is_named_before_anything_starts(tmp_path, launch_home, address):
+    hidden = tmp_path / "tests" / "studies"
+    blind = """
+import sys
+from tuning import cluster
+from tuning.launch import main
+
+answer = cluster._answer
+cluster._answer = lambda asked, reply, data: answer("/nowhere/" + asked.rpartition("/")[2], reply, data)
+sys.exit(main(sys.argv[1:]))
+"""
+    (tmp_path / "blind.py").write_text(blind)
+    words = quick("--address", address, "--storage", str(hidden))
+    ended = Launch(tmp_path, launch_home, *words, module="blind").ended()
+    assert ended.status == 2
+    assert ended.err.count("does not see /nowhere; give a --storage that every node mounts") == 2
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not hidden.exists()
