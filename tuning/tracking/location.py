@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,6 +71,25 @@ def client_of(uri: str) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=absolute(uri))
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Keeps other launches on this machine from making a SQLite database at the same time, which ends in neither.
+
+    The lock is on the database's folder, so that nothing is left behind; servers see to it themselves.
+    """
+    if urlsplit(uri).scheme.split("+")[0] != "sqlite":
+        yield
+        return
+    folder = sqlite_file(uri).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _check_sqlite(uri: str) -> list[str]:

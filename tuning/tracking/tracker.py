@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.tracking.experiment import find_runs, newest_study_run, open_experiment
-from tuning.tracking.location import absolute, client_of
+from tuning.tracking.location import absolute, alone, client_of
 from tuning.tracking.models import log_model
 from tuning.tracking.names import parameters, run_name
 from tuning.tracking.provenance import source_tags
@@ -40,8 +40,9 @@ class Tracker:
     def __init__(self, uri: str, record: StudyRecord, *, resume: bool = False) -> None:
         self.uri = absolute(uri)
         self.record = record
-        self._client = client_of(self.uri)
-        self.experiment_id = open_experiment(self._client, self.uri, record.name, record.storage)
+        with alone(self.uri):
+            self._client = client_of(self.uri)
+            self.experiment_id = open_experiment(self._client, self.uri, record.name, record.storage)
         self._source = source_tags()
         former = newest_study_run(self._client, self.experiment_id) if resume else None
         self._study = RunWriter(self._client, former or self._create({"kind": "study"}, f"study {record.name}"))
