@@ -28,7 +28,8 @@ class Interruption:
 
     def __enter__(self) -> Self:
         """Begins to listen."""
-        self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        self._before = {number: signal.getsignal(number) for number in SIGNALS}
+        self.listen()
         return self
 
     def __exit__(
@@ -37,6 +38,11 @@ class Interruption:
         """Gives the signals back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Listens, again if need be: Ray takes SIGTERM over when it starts, and dies of it on the spot."""
+        for number in SIGNALS:
+            signal.signal(number, self._on_signal)
 
     @contextmanager
     def gently(self) -> Iterator[None]:

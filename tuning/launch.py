@@ -71,6 +71,7 @@ def _run(
     """Runs the trials, then the final networks, then writes what came of it."""
     console = Console(study.name, list(study.space.search), study.space.budget.trials, log_format=arguments.log_format)
     with ray_cluster(arguments.address, verbose=arguments.verbose) as ray:
+        interruption.listen()
         room = _room(ray, study, arguments)
         tracker = _begin(study, contents, resume=arguments.resume)
         with console:

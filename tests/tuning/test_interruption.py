@@ -32,6 +32,14 @@ def test_a_signal_before_tune_listens_ends_at_once():
         signal.raise_signal(signal.SIGINT)
 
 
+def test_a_signal_that_another_library_has_taken_over_is_taken_back():
+    with Interruption() as interruption:
+        signal.signal(signal.SIGTERM, lambda *_: None)  # as Ray does when it starts
+        interruption.listen()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
 def test_signals_are_given_back():
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
     with Interruption() as interruption, interruption.gently():
