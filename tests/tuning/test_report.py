@@ -105,6 +105,18 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(told, tmp_path):
         assert said in text
 
 
+def test_the_branches_of_the_best_trial_stand_beside_it(tmp_path):
+    tracker = tracked(tmp_path)
+    tracker.trial_started("t0", config(0))
+    tracker.trial_reported("t0", {**result(2, peak=0.3), "branch_val_spearman": {"rgb": 0.211, "flow": 0.187}})
+    tracker.trial_ended("t0", "finished")
+    results = read_study(tracker.uri, "small")
+    assert results.trials[0].scalars["branch_spearman.rgb"] == pytest.approx(0.211)
+    write_report(results, str(tmp_path / "out"))
+    page = (tmp_path / "out/report.html").read_text()
+    assert "Its branches alone, on the same folds: flow 0.187, rgb 0.211." in page
+
+
 def test_the_test_split_is_shown_once_it_was_opened(told, tmp_path):
     def judged(spearman, **more):
         return {"spearman": spearman, "low": spearman - 0.15, "high": spearman + 0.12, **more}

@@ -69,6 +69,12 @@ def _found(results: StudyResults, best: TrialResult | None) -> str:
     if best is None:
         return "<p>No trial has a score.</p>"
     lines = [f'<p class="figure">{escape(best.name)}: {escape(_with_interval(best))}</p>']
+    prefix = "branch_spearman."
+    alone = [
+        f"{key.removeprefix(prefix)} {_score(v)}" for key, v in sorted(best.scalars.items()) if key.startswith(prefix)
+    ]
+    if alone:
+        lines.append(f"<p>Its branches alone, on the same folds: {escape(', '.join(alone))}.</p>")
     first = next((trial for trial in results.trials if trial.first), None)
     if first is not None and first is not best:
         lines.append(f"<p>The first trial, {escape(first.name)}, had {escape(_with_interval(first))}.</p>")

@@ -9,7 +9,7 @@ from typing import Any
 from tuning.tracking.experiment import find_runs, newest_study_run, open_experiment
 from tuning.tracking.location import absolute, alone, client_of
 from tuning.tracking.models import log_model
-from tuning.tracking.names import parameters, run_name
+from tuning.tracking.names import legal, parameters, run_name
 from tuning.tracking.provenance import source_tags
 from tuning.tracking.record import StudyRecord
 from tuning.tracking.run import RunWriter
@@ -155,12 +155,18 @@ def first_word(reason: str) -> str:
 
 
 def _scalars(result: Mapping[str, Any]) -> dict[str, float]:
-    """Returns a trial as of now in numbers; ``objective`` is the score at the last completed rung."""
+    """Returns a trial as of now in numbers.
+
+    ``objective`` is the score at the last completed rung, ``branch_spearman.rgb`` that of a pretrained branch alone on
+    the same folds.
+    """
     keys = {"best_val_spearman": "best_val_spearman", "epoch": "epochs_trained"}
     keys |= {"train_seconds": "train_seconds", "parameters": "weight_count"}
     if result.get("rung", -1) >= 0:
         keys["val_spearman"] = "objective"
-    return {name: float(result[key]) for key, name in keys.items() if result.get(key) is not None}
+    scalars = {name: float(result[key]) for key, name in keys.items() if result.get(key) is not None}
+    branches = result.get("branch_val_spearman") or {}
+    return scalars | {legal(f"branch_spearman.{modality}"): float(score) for modality, score in branches.items()}
 
 
 def _tags(result: Mapping[str, Any]) -> dict[str, str]:
