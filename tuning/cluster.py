@@ -23,6 +23,9 @@ SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+SILENCE = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""Drops every line that Ray prints for its processes; it tells of a lost worker even with its logs turned off."""
+
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Makes Ray listen on the loopback interface only, as it does on Windows and macOS; with ``_node_ip_address`` alone it
 takes the machine's address all the same, and listens on every interface."""
@@ -57,7 +60,8 @@ def ray_cluster(address: str | None, *, verbose: bool) -> Iterator[Any]:
     Raises:
         ClusterError: If there is no cluster at the address.
     """
-    for name, value in (SETTINGS | (LOOPBACK if address is None else {})).items():
+    settings = SETTINGS | ({} if verbose else SILENCE) | (LOOPBACK if address is None else {})
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     import ray
 

@@ -15,10 +15,11 @@ from tuning.cluster import Room
 from tuning.events import Listener, TuneEvents, listening
 from tuning.interruption import Interruption
 from tuning.search import make_scheduler, make_searcher
+from tuning.snapshots import STATE, SnapshotCopies, mend
 from tuning.study import Study
 from tuning.trial import TuneTrial
 
-FOLDER = "tune"
+FOLDER, COPIES = "tune", "snapshots"
 FAILURES = 3  # times a trial is tried again after its process or node was lost
 
 SETTINGS = {
@@ -103,14 +104,16 @@ def run_trials(
     outcome, space = Outcome(), study.space
     concurrent = room.trials if space.budget.concurrent == "auto" else int(space.budget.concurrent)
     scheduler = make_scheduler(space.scheduler, journal=f"{study.storage}/decisions.jsonl")
+    folder, copies = Path(study.storage, FOLDER), Path(study.storage, COPIES)
     os.environ.update(SETTINGS)
+    mend(folder, copies)
     TimeBudget.limit = space.budget.time
     with listening(outcome, *listeners), interruption.gently():
         tune.run(  # without `metric`: Tune would raise for a result that lacks it, which the scheduler has a reason for
             tune.with_parameters(TuneTrial, study=study),
             name=FOLDER,
             storage_path=study.storage,
-            resume=resume and can_resume(study),
+            resume=resume and any(folder.glob(STATE)),  # it may have been killed before the first snapshot
             search_alg=make_searcher(space, study.seed, concurrent),
             scheduler=scheduler,
             num_samples=space.budget.trials,
@@ -119,7 +122,7 @@ def run_trials(
             reuse_actors=True,
             trial_name_creator=_id_of,
             trial_dirname_creator=_id_of,
-            callbacks=[TuneEvents(scheduler.reason)],
+            callbacks=[TuneEvents(scheduler.reason), SnapshotCopies(folder, copies)],
             # The last but one stays until the snapshot names the last one.
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=1),
             max_failures=FAILURES,
@@ -137,11 +140,6 @@ def _end_the_rest(outcome: Outcome, listeners: Sequence[Listener]) -> None:
         reason = f"ended early, at {outcome.rows[trial_id].get('progress', 0.0):.0%} of its budget"
         for listener in (outcome, *listeners):
             listener.trial_ended(trial_id, reason)
-
-
-def can_resume(study: Study) -> bool:
-    """Tells whether an earlier process has left a snapshot; it may have been killed before its first."""
-    return any(Path(study.storage, FOLDER).glob("experiment_state-*.json"))
 
 
 def _id_of(trial: Any) -> str:

@@ -27,7 +27,7 @@ from tuning.divergence import BranchDiverged, first_fault
 from tuning.pretraining import Pretraining
 from tuning.study import Study
 from tuning.study_data import training_data
-from tuning.trial_files import read_checkpoint, write_checkpoint
+from tuning.trial_files import is_complete, read_checkpoint, write_checkpoint
 
 CHECKPOINT_SECONDS = 300.0  # a trial killed between rungs loses no more than this, and one milestone
 
@@ -222,6 +222,14 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the trial into the folder that Tune gives."""
         self._trial.save(Path(checkpoint_dir))
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Continues from a checkpoint.
+
+        A killed study's snapshot may name one that was removed since: the trial begins anew, to the same numbers.
+        """
+        if is_complete(Path(checkpoint_path.checkpoint.path)):
+            super().restore(checkpoint_path)
 
     def load_checkpoint(self, checkpoint: str) -> None:
         """Continues from a folder that Tune gives."""

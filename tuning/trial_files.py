@@ -41,6 +41,13 @@ def write_checkpoint(folder: Path, states: States, best: States, standing: Mappi
     (folder / STANDING).write_text(json.dumps(account), encoding="utf-8")
 
 
+def is_complete(folder: Path) -> bool:
+    """Tells whether a folder holds all files of a checkpoint."""
+    if not (folder / STANDING).exists() or not (folder / LAST).exists():
+        return False
+    return (folder / MOMENTS).exists() or bool(json.loads((folder / STANDING).read_text(encoding="utf-8"))["ended"])
+
+
 def read_checkpoint(folder: Path) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]], dict[str, Any]]:
     """Returns each replica's state, its best weights, and the standing; what `write_checkpoint` was given.
 

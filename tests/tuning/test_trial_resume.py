@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from planted_study import CONFIG, ran, results, small_study, timeless
 from safetensors.torch import load_file
 
-from tuning.trial import Trial
+from tuning.trial import Trial, TuneTrial
 from tuning.trial_files import BEST, LAST, MOMENTS, STANDING
 
 
@@ -90,6 +92,19 @@ def test_a_checkpoint_without_its_moments_is_refused(checkpoint):
     (folder / MOMENTS).unlink()
     with pytest.raises(FileNotFoundError):
         Trial(study, CONFIG).load(folder)
+
+
+@pytest.mark.parametrize("lost", [STANDING, LAST, MOMENTS, None])
+def test_a_trial_whose_checkpoint_was_removed_begins_anew(checkpoint, lost):
+    study, folder = checkpoint
+    actor = TuneTrial.__new__(TuneTrial)
+    actor._trial = Trial(study, CONFIG)
+    if lost is None:
+        shutil.rmtree(folder)
+    else:
+        (folder / lost).unlink()
+    actor.restore(SimpleNamespace(checkpoint=SimpleNamespace(path=str(folder))))
+    assert actor._trial.curve == []
 
 
 def test_a_checkpoint_of_another_version_is_refused(checkpoint):
