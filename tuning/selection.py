@@ -217,8 +217,9 @@ def _judged(
             [by_task[t] for t in tasks], [truth[t] for t in tasks], seed=seed, draws=DRAWS
         )
         each = {t: [spearman(p, truth[t]) for p in by_task[t]] for t in tasks}
+        by_seed = [fisher_mean(same_seed) for same_seed in zip(*each.values(), strict=True)]
         judged[model] = {
-            "average": _with_interval([r for t in tasks for r in each[t]], draws[model]),
+            "average": _with_interval(by_seed, draws[model]),
             "classes": {
                 t: _with_interval(each[t], bootstrap_averages([by_task[t]], [truth[t]], seed=seed, draws=DRAWS))
                 for t in tasks

@@ -89,10 +89,13 @@ def test_the_verdict_holds_every_class_the_average_and_each_single_branch(opened
     assert set(models) == {"fusion", "rgb", "flow", "audio"}
     assert set(models["fusion"]["classes"]) == {"Ball", "Hoop"}
     average = models["fusion"]["average"]
-    assert len(average["each"]) == 4
-    mean = math.tanh(sum(math.atanh(r) for r in average["each"]) / 4)
+    networks = [r for value in models["fusion"]["classes"].values() for r in value["each"]]
+    assert (len(average["each"]), len(networks)) == (2, 4)
+    mean = math.tanh(sum(math.atanh(r) for r in networks) / 4)
     assert average["spearman"] == pytest.approx(mean)
     assert average["low"] < average["high"]
+    averages = [math.tanh((math.atanh(networks[seed]) + math.atanh(networks[seed + 2])) / 2) for seed in (0, 1)]
+    assert average["deviation"] == pytest.approx(abs(averages[0] - averages[1]) / math.sqrt(2))
     assert models["rgb"]["fusion_gain"]["spearman"] == pytest.approx(mean - models["rgb"]["average"]["spearman"])
 
 

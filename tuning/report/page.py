@@ -114,7 +114,7 @@ def _final(results: StudyResults) -> str:
     note = (
         f"The best configurations, chosen by their held-out folds, trained on the whole training split over "
         f"{results.final['seeds']} seeds and scored once on the test split (opening {opening['number']} of this data). "
-        "95% intervals by bootstrap over videos, paired for differences; deviation over seeds and classes."
+        "95% intervals by bootstrap over videos, paired for differences; deviation over seeds."
     )
     head = ("configuration", "model", "Spearman", "95% from", "to", "deviation")
     return "<h2>Test split</h2>" + _table(head, rows, note, text=(0, 1))
