@@ -79,7 +79,7 @@ def _run(
                 console.note(note)
             outcome, finals = _train(ray, study, room, tracker, console, interruption, arguments)
     if not interruption.seen:
-        tracker.keep_only(outcome.rows)
+        tracker.keep_only(outcome.trials)
     tracker.end_study("interrupted" if interruption.seen else "finished")
     results = read_study(study.tracking_uri, study.name)
     console.study_ended(results, write_report(results, study.storage), again if interruption.seen else None)

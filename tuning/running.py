@@ -15,6 +15,7 @@ from tuning.cluster import Room
 from tuning.events import Listener, TuneEvents, listening
 from tuning.interruption import Interruption
 from tuning.search import make_scheduler, make_searcher
+from tuning.search.reading import has_reported
 from tuning.snapshots import STATE, SnapshotCopies, mend
 from tuning.study import Study
 from tuning.trial import TuneTrial
@@ -33,9 +34,11 @@ class Outcome:
     """What came of the trials of a study, collected from their events.
 
     Attributes:
+        trials: The ids of all trials that Tune knows; a few may not have begun.
         rows: By trial id: ``trial_id``, ``config``, ``reason`` (empty while it runs) and its last result's values.
     """
 
+    trials: set[str] = field(default_factory=set)
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def trial_started(self, trial_id: str, config: Mapping[str, Any]) -> None:
@@ -109,7 +112,8 @@ def run_trials(
     mend(folder, copies)
     TimeBudget.limit = space.budget.time
     with listening(outcome, *listeners), interruption.gently():
-        tune.run(  # without `metric`: Tune would raise for a result that lacks it, which the scheduler has a reason for
+        # Without `metric`: Tune would raise for a result that lacks it, where the scheduler has a reason for its end.
+        analysis = tune.run(
             tune.with_parameters(TuneTrial, study=study),
             name=FOLDER,
             storage_path=study.storage,
@@ -129,17 +133,23 @@ def run_trials(
             raise_on_failed_trial=False,
             verbose=1 if verbose else 0,
         )
+    outcome.trials = {str(trial.trial_id) for trial in analysis.trials}
     if not interruption.seen:
-        _end_the_rest(outcome, listeners)
+        _end_the_rest(analysis.trials, outcome, listeners)
     return outcome
 
 
-def _end_the_rest(outcome: Outcome, listeners: Sequence[Listener]) -> None:
-    """Ends the trials that were still running when the time was spent; Tune stops them without a word."""
-    for trial_id in [trial_id for trial_id, row in outcome.rows.items() if not row["reason"]]:
-        reason = f"ended early, at {outcome.rows[trial_id].get('progress', 0.0):.0%} of its budget"
+def _end_the_rest(trials: Sequence[Any], outcome: Outcome, listeners: Sequence[Listener]) -> None:
+    """Ends the trials that ran, or were to go on, when the time was spent; Tune stops them without a word."""
+    for trial in trials:
+        if outcome.rows.get(trial.trial_id, {}).get("reason"):
+            continue
+        if trial.trial_id not in outcome.rows and not has_reported(trial.last_result):
+            continue  # it never began
+        progress = (trial.last_result or {}).get("progress", 0.0)
         for listener in (outcome, *listeners):
-            listener.trial_ended(trial_id, reason)
+            listener.trial_started(trial.trial_id, trial.config)
+            listener.trial_ended(trial.trial_id, f"ended early, at {progress:.0%} of its budget")
 
 
 def _id_of(trial: Any) -> str:

@@ -53,7 +53,7 @@ def test_the_working_directory_holds_what_was_promised_and_no_more(study):
     assert {path.name for path in (folder / "studies").iterdir()} == {
         *("branches", "data", "openings.jsonl", "quickstart")
     }
-    assert {path.name for path in (folder / "studies" / "quickstart").iterdir()} == {
+    assert {path.name for path in (folder / "studies" / "quickstart").iterdir()} - {"snapshots"} == {
         *("best.yaml", "results.parquet", "report.html", "study.json", "final", "final.json", "decisions.jsonl", "tune")
     }
     hidden = [path.name for path in (folder / "studies").rglob(".*")]
@@ -191,3 +191,6 @@ def test_a_spent_time_budget_ends_a_study_in_good_order(tmp_path, launch_home):
     assert all(trial.reason for trial in trials)
     assert any(trial.reason.startswith("ended early, at ") for trial in trials)
     assert not launch.offspring()
+    again = Launch(tmp_path, launch_home, *quick("--num-samples", "200", "--time-budget", "12s", "--resume")).ended()
+    assert (again.status, again.err) == (0, "")
+    assert {trial.run_id for trial in tracked(tmp_path).trials} == {trial.run_id for trial in trials}
