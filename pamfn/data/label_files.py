@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pamfn.data.rules import counted, score_fault, split_fault
+from pamfn.data.rules import counted, repeated, score_fault, split_fault
 
 
 @dataclass(frozen=True)
@@ -101,23 +102,27 @@ def csv_labels(
 ) -> list[Label]:
     """Reads comma-separated rows under a header with ``id``, ``split`` and the columns named here."""
     try:
-        rows = list(csv.reader(text.splitlines(), strict=True))
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:
         faults.append(f"{file}: is not comma-separated text ({error})")
         return []
-    header = [cell.strip() for cell in rows[0]] if rows else []
+    header = [cell.strip() for cell in rows[0][1]] if rows else []
     named = [c for c in ("id", "split", score, action_column, group_column) if c is not None]
-    missing = [column_fault(file, name, header) for name in named if name not in header]
+    missing = _header_faults(file, named, header)
     faults += missing
     labels = []
-    for number, cells in enumerate([] if missing else rows[1:], start=2):
+    for number, cells in [] if missing else rows[1:]:
         if not cells:
             continue
         where, row = f"{file}:{number}", dict(zip(header, (c.strip() for c in cells), strict=False))
-        if len(cells) != len(header) or not row["id"]:
+        if len(cells) != len(header):
             faults.append(
                 f"{where}: {counted(len(cells), 'cell')}, id {row.get('id', '')!r}; the header has {len(header)}"
             )
+            continue
+        if not row["id"]:
+            faults.append(f"{where}: column 'id' is empty; every video has an id")
             continue
         if rule := split_fault(row["split"]):
             faults.append(f"{where}: video {row['id']!r}: {rule}")
@@ -128,6 +133,14 @@ def csv_labels(
         group = row[group_column] or None if group_column else None
         labels.append(Label(row["id"], row["split"], scores, where, action, group))
     return labels
+
+
+def _header_faults(file: str, named: Sequence[str], header: Sequence[str]) -> list[str]:
+    separators = [s for s in (";", "\t", "|") if s in header[0]] if len(header) == 1 else []
+    if separators:
+        return [f"{file}:1: columns are separated by {separators[0]!r}; this file's are by ','"]
+    twice = [f"{file}:1: column {name!r} occurs {n} times; keep one" for name, n in repeated(header).items() if name]
+    return [column_fault(file, name, header) for name in named if name not in header] + twice
 
 
 def column_fault(file: str, name: str, header: Sequence[str]) -> str:
@@ -155,6 +168,8 @@ def _scores(
 
 def _number(name: str, cell: str) -> tuple[float, str | None]:
     try:
+        if "_" in cell:  # Python reads 1_0 as 10
+            raise ValueError(cell)
         return float(cell) if cell.strip() else math.nan, None
     except ValueError:
         return math.nan, f"score {name!r} is {cell!r}, not a number"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pamfn.data.features import Contents, FeatureSet
 
 SPLITS = ("train", "test")
+LONGEST_NAME = 100
 _ROWS_AT_ONCE = 4096
 
 
@@ -23,11 +24,19 @@ def counted(number: int, noun: str) -> str:
 
 def score_fault(name: str, value: float, largest: float) -> str | None:
     """Returns the rule that a score breaks, if any: it lies in [0, C]."""
-    if not math.isfinite(value):
+    if math.isnan(value):
         return f"score {name!r} is missing (read as {value}); every video needs one"
     if not 0 <= value <= largest:
         return f"score {name!r} is {value:g}, outside 0 to {largest:g}; correct it, or give the true C by --score-max"
     return None
+
+
+def name_fault(name: str) -> str | None:
+    """Returns the rule that the name of a video, an action or a group breaks, if any."""
+    if len(name) <= LONGEST_NAME and name.isprintable():
+        return None
+    shown = repr(name if len(name) <= LONGEST_NAME else f"{name[:20]}...")
+    return f"{shown} has {len(name)} characters; a name has {LONGEST_NAME} at most, all of them printable"
 
 
 def split_fault(split: str) -> str | None:

@@ -63,10 +63,13 @@ def writing_faults(features: FeatureSet, out: Path) -> list[str]:
 
 
 def occupied(out: Path) -> list[str]:
-    """Returns why a folder cannot take new shards: it is a file, or holds shards already."""
-    if out.exists() and not out.is_dir():
-        return [f"{out}: is a file; --out names a folder"]
-    present = sorted(path for path in out.glob("*.parquet") if not path.name.startswith((".", "_")))
+    """Returns why a folder cannot take new shards: it is a file, it cannot be, or it holds shards already."""
+    try:
+        if out.exists() and not out.is_dir():
+            return [f"{out}: is a file; --out names a folder"]
+        present = sorted(path for path in out.glob("*.parquet") if not path.name.startswith((".", "_")))
+    except OSError as error:
+        return [f"{out}: cannot be a folder ({error.strerror}); --out names a folder"]
     if present:
         shards = counted(len(present), "shard")
         return [f"{out}: already holds {present[0].name} ({shards}); choose another folder or remove them"]

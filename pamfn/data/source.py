@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pamfn.data.faults import ShardError
 from pamfn.data.features import FeatureSet
 from pamfn.data.label_files import Label
-from pamfn.data.rules import counted, rows_not_finite
+from pamfn.data.rules import counted, name_fault, rows_not_finite
 from pamfn.data.schema import Schema
 
 NEAR = 2  # streams this many segments apart are cut to the shorter: extractors round a video's end differently
@@ -82,13 +82,13 @@ def assemble(source: Source, *, drop_mismatched: bool = False, dtype: str | None
     Raises:
         ShardError: With every fault of the source.
     """
-    faults, changes = list(source.faults) + _repeated_faults(source), Changes()
+    faults, changes = list(source.faults) + _name_faults(source) + _repeated_faults(source), Changes()
     widths = _common_widths(source)
     kept: list[tuple[Video, dict[str, NDArray[Any]]]] = []
     for video in source.videos:
         streams, wrong = _checked(video, widths, dtype)
         faults += wrong
-        if not wrong and set(streams) == set(source.modalities):
+        if streams and not wrong and set(streams) == set(source.modalities):
             mismatch = _align(video, streams, changes)
             if mismatch and drop_mismatched:
                 changes.dropped[video.label.video_id] = mismatch
@@ -104,6 +104,16 @@ def assemble(source: Source, *, drop_mismatched: bool = False, dtype: str | None
     if faults:
         raise ShardError(faults)
     return _joined(source, widths, kept), changes
+
+
+def _name_faults(source: Source) -> list[str]:
+    """Names go into tables, metrics and messages, one line each: no line breaks, no thousand letters."""
+    named = [
+        (video.label.where, kind, name)
+        for video in source.videos
+        for kind, name in (("id", video.label.video_id), ("action", video.action), ("group", video.label.group))
+    ]
+    return [f"{where}: {kind} {rule}" for where, kind, name in named if name and (rule := name_fault(name))]
 
 
 def _repeated_faults(source: Source) -> list[str]:

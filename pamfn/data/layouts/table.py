@@ -74,6 +74,8 @@ def _table(path: Path, faults: list[str]) -> dict[str, NDArray[Any]] | None:
 def _shape_faults(ids: NDArray[Any], lengths: NDArray[Any], data: NDArray[Any]) -> list[str]:
     if ids.ndim != 1 or lengths.shape != ids.shape:
         return [f"ids {ids.shape} and lengths {lengths.shape} must be flat and equally long"]
+    if ids.dtype.kind not in "Uiu":
+        return [f"ids are {ids.dtype}; they must be text, as in labels.csv"]
     if lengths.dtype.kind not in "iu" or (len(lengths) and lengths.min() < 0):
         return [
             f"lengths are {lengths.dtype}, the least is {lengths.min(initial=0)}; they must be whole and not negative"

@@ -76,6 +76,10 @@ BAD_FILES = {
         {"ids": np.array(["s0", "s0", "s2", "s3", "s4", "s5", "s6", "s7"])},
         "video 's0': occurs 2 times in ids; ids are unique",
     ),
+    "ids of bytes": (
+        {"ids": np.array([b"s0", b"s1", b"s2", b"s3", b"s4", b"s5", b"s6", b"s7"])},
+        "ids are |S2; they must be text, as in labels.csv",
+    ),
     "pickled ids": (
         {"ids": np.array(["s0", None], dtype=object)},
         "is not a readable .npz archive (Object arrays cannot be loaded when allow_pickle=False)",
@@ -131,6 +135,28 @@ def test_a_folder_without_streams_or_labels(command: Command, table_source: Path
         f"{table_source}: holds no <modality>.npz; there must be one for each stream",
         "labels.csv: cannot be read (No such file or directory)",
     ])  # fmt: skip
+
+
+def test_a_folder_with_labels_and_no_streams(command: Command, table_source: Path) -> None:
+    for path in table_source.glob("*.npz"):
+        path.unlink()
+    assert command() == (1, [f"{table_source}: holds no <modality>.npz; there must be one for each stream"])
+
+
+def test_a_folder_that_no_file_system_can_hold_is_a_wrong_request(command: Command) -> None:
+    out = "o" * 300
+    assert command("--out", out) == (2, [f"{out}: cannot be a folder (File name too long); --out names a folder"])
+
+
+def test_names_are_short_and_can_be_printed(command: Command, table_source: Path) -> None:
+    long = "L" * 101
+    with (table_source / "labels.csv").open("a") as file:
+        file.write(f'x,train,"a\nb",sp9,5\ny,train,{long},sp9,5\n')
+    _, faults = command("--action-column", "class")
+    assert faults[:2] == [
+        "labels.csv:11: action 'a\\nb' has 3 characters; a name has 100 at most, all of them printable",
+        f"labels.csv:12: action '{'L' * 20}...' has 101 characters; a name has 100 at most, all of them printable",
+    ]
 
 
 def test_dropping_every_video_is_refused(command: Command, table_source: Path) -> None:

@@ -87,7 +87,7 @@ def test_rows_of_a_table_have_as_many_cells_as_the_header() -> None:
     _, faults = table("split,id,score\ntrain\ntrain,,3\ntrain,a,3,4\n")
     assert faults == [
         "labels.csv:2: 1 cell, id ''; the header has 3",
-        "labels.csv:3: 3 cells, id ''; the header has 3",
+        "labels.csv:3: column 'id' is empty; every video has an id",
         "labels.csv:4: 4 cells, id 'a'; the header has 3",
     ]
 
@@ -99,6 +99,29 @@ def test_a_table_names_every_column_that_is_missing() -> None:
         "labels.csv: no column 'class'; there are id, split, scores",
         "labels.csv: no column 'speaker'; there are id, split, scores",
     ]
+
+
+def test_a_table_with_another_separator_is_told_so_once() -> None:
+    _, faults = table("id;split;score\na;train;3\n", action_column="class")
+    assert faults == ["labels.csv:1: columns are separated by ';'; this file's are by ','"]
+
+
+def test_a_column_of_two_meanings_is_refused_and_unnamed_columns_are_not() -> None:
+    _, faults = table("id,split,score,score,,\na,train,3,4,,\n")
+    assert faults == ["labels.csv:1: column 'score' occurs 2 times; keep one"]
+
+
+def test_scores_are_written_as_people_write_numbers() -> None:
+    _, faults = table("id,split,score\na,train,1_0\nb,train,inf\n")
+    assert faults == [
+        "labels.csv:2: video 'a': score 'score' is '1_0', not a number",
+        "labels.csv:3: video 'b': score 'score' is inf, outside 0 to 10; correct it, or give the true C by --score-max",
+    ]
+
+
+def test_rows_after_a_cell_of_two_lines_keep_their_line_numbers() -> None:
+    labels, _ = table('id,split,score,note\na,train,3,"two\nlines"\nb,test,4,\n')
+    assert [label.where for label in labels] == ["labels.csv:3", "labels.csv:4"]
 
 
 def test_a_table_has_quoted_cells_and_empty_groups() -> None:
