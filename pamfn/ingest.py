@@ -19,6 +19,7 @@ from pathlib import Path
 from pamfn.data.faults import ShardError
 from pamfn.data.layouts import per_video, published, table
 from pamfn.data.rules import counted
+from pamfn.data.shard_files import is_folder
 from pamfn.data.shard_writer import occupied, write_shards
 from pamfn.data.source import NEAR, Changes, Source, assemble
 from pamfn.data.summary import headline
@@ -90,7 +91,7 @@ def _request_faults(arguments: argparse.Namespace) -> list[str]:
     for name in _NEEDED.get(layout, ()):
         if getattr(arguments, name) is None:
             faults.append(f"{_option(name)}: is needed by --layout {layout}, which does not say it")
-    if not arguments.source.is_dir():
+    if not is_folder(arguments.source):
         faults.append(f"--source: {arguments.source} is not a folder")
     return faults + occupied(arguments.out)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pamfn.data.faults import ShardError
 from pamfn.data.features import FeatureSet
 from pamfn.data.rules import counted
-from pamfn.data.shard_files import find_shards
+from pamfn.data.shard_files import find_shards, is_folder
 from pamfn.data.shards import read_shards
 from pamfn.data.summary import action_table, cautions, headline, modality_table
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("location", metavar="DIR", help="folder of shards, or a URI such as s3://bucket/folder")
     location = parser.parse_args(argv).location
-    if "://" not in location and not Path(location).is_dir():
+    if "://" not in location and not is_folder(Path(location)):
         return _refuse([f"{location}: is not a folder"], status=2)
     try:
         features = read_shards(location)

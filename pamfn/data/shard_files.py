@@ -29,6 +29,14 @@ _CONTENTS = {
 _NUMBERS = (pa.float16(), pa.float32())
 
 
+def is_folder(path: Path) -> bool:
+    """Tells whether a folder is there; a name that no file system can hold is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 class Shard:
     """One open Parquet file.
 

@@ -108,6 +108,8 @@ def test_truncated_shards_are_all_named(planted: Planted, tmp_path: Path, capsys
 def test_a_folder_that_is_not_there_is_a_wrong_request(tmp_path: Path, capsys: Capsys) -> None:
     assert inspect.main([str(tmp_path / "absent")]) == 2
     assert capsys.readouterr().err == f"{tmp_path}/absent: is not a folder\n1 fault\n"
+    assert inspect.main(["n" * 300]) == 2
+    assert capsys.readouterr().err == f"{'n' * 300}: is not a folder\n1 fault\n"
 
 
 def test_a_location_given_as_a_uri_is_read(planted: Planted, tmp_path: Path, capsys: Capsys) -> None:
