@@ -17,11 +17,13 @@ Index = Annotated[int, Field(ge=0)]
 
 
 def seconds(value: Any) -> float | None:
-    """Returns a time in seconds: ``90``, ``"30m"``, ``"2h"`` and ``"1h30m"`` are times; None is no limit.
+    """Returns a time in seconds: ``90``, ``"90"``, ``"30m"``, ``"2h"`` and ``"1h30m"`` are times; None is no limit.
 
     Raises:
         ValueError: If the value is none of these, or not above zero.
     """
+    if isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value):  # as the command line has it
+        value = float(value)
     if isinstance(value, str) and _DURATION.fullmatch(value):
         value = sum(float(part[:-1]) * _UNITS[part[-1]] for part in re.findall(r"[\d.]+[smhd]", value))
     if value is None:

@@ -170,9 +170,13 @@ def _hoist(document: Document) -> None:
 def _found(path: str | Path) -> Path:
     given = Path(path)
     packaged = Path(str(files("search_spaces")))
-    for candidate in (given, packaged / given):
-        if candidate.exists():
-            return candidate
+    try:
+        for candidate in (given, packaged / given):
+            if candidate.exists():
+                return candidate
+    except OSError as error:
+        rule = f"the file cannot be looked up: {error.strerror}"
+        raise SpaceError(str(path), [Fault("--space", "", UNSET, rule)]) from error
     known = sorted({file.name for folder in (given.parent, packaged) for file in _spaces_in(folder)})
     hint = (
         near_miss(given.name, known) or f"packaged spaces are {', '.join(file.name for file in _spaces_in(packaged))}"

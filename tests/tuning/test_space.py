@@ -137,7 +137,7 @@ def test_ints_stay_ints_and_numbers_are_what_they_look_like(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("written_as", "seconds"), [("2h", 7200), ("30m", 1800), ("1h30m", 5400), ("1.5h", 5400), ("45", 45)]
+    ("written_as", "seconds"), [("2h", 7200), ("30m", 1800), ("1h30m", 5400), ("1.5h", 5400), ("45", 45), ('"45"', 45)]
 )
 def test_a_time_budget_is_read_in_seconds(written_as: str, seconds: float, tmp_path: Path) -> None:
     text = f"version: 1\nbudget: {{trials: 1, time: {written_as}}}\n"

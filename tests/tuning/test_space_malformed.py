@@ -287,6 +287,11 @@ def test_endless_nesting_is_refused(tmp_path: Path) -> None:
         load_space(tmp_path / "deep.yaml")
 
 
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(SpaceError, match="--space: the file cannot be looked up: File name too long"):
+        load_space("s" * 300)
+
+
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="--space: there is no file rgg.yaml .*; did you mean `rg.yaml`\\?"):
         load_space("rgg.yaml")
