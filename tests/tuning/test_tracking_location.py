@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from tuning.tracking import charts_page, check_tracking, compare_page, ui_command
+from tuning.tracking import charts_page, check_existing, check_tracking, compare_page, ui_command
 from tuning.tracking.location import absolute, artifact_folder
 
 
@@ -35,7 +35,9 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
     assert f"{tmp_path}/file is not a folder you may write to" in fault
 
 
-@pytest.mark.parametrize("uri", ["", "mlruns", "file:///tmp/mlruns", "databricks", "sqlit:///mlflow.db"])
+@pytest.mark.parametrize(
+    "uri", ["", "mlruns", "file:///tmp/mlruns", "databricks", "sqlit:///mlflow.db", "sqlite+foo:///mlflow.db"]
+)
 def test_what_is_neither_database_nor_server_is_refused(uri):
     (fault,) = check_tracking(uri)
     assert fault.startswith(f"tracking URI {uri!r}: not a database or a server; give sqlite:///FILE")
@@ -53,6 +55,38 @@ def test_a_server_that_does_not_answer_is_one_line():
     (fault,) = check_tracking(uri)
     assert fault.startswith(f"tracking URI {uri!r}: no answer (")
     assert "start it with `mlflow server`" in fault
+
+
+@pytest.mark.parametrize(
+    ("uri", "rule"),
+    [
+        ("http://[bad", "not a URI (Invalid IPv6 URL); give sqlite:///FILE"),
+        ("http://a b", "no answer (URL can't contain control characters"),
+        (f"sqlite:///{'a' * 300}.db", "its file cannot be looked up (File name too long); give another file"),
+    ],
+)
+def test_what_cannot_be_an_address_is_one_line(uri, rule):
+    (fault,) = check_tracking(uri)
+    assert fault.startswith(f"tracking URI {uri!r}: {rule}")
+
+
+def test_a_server_may_ask_for_a_user_and_the_password_is_never_shown():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
+    (fault,) = check_tracking(uri)
+    assert "Connection refused" in fault
+    assert "me:***@127.0.0.1" in fault
+    assert "secret" not in fault
+    assert charts_page(uri, "7").startswith(uri.replace("me:secret@", ""))
+    assert ui_command("postgresql://me:secret@host/db") == "mlflow ui --backend-store-uri 'postgresql://me:***@host/db'"
+
+
+def test_what_is_to_be_read_must_be_there_and_is_not_made(tmp_path):
+    uri = f"sqlite:///{tmp_path}/absent/mlflow.db"
+    rule = f"there is no file {tmp_path}/absent/mlflow.db; give the --tracking-uri of the launch"
+    assert check_existing(uri) == [f"tracking URI {uri!r}: {rule}"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_forbids_says_so():

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning.console.views import score
-from tuning.tracking import StudyResults, TrialResult, charts_page, compare_page, ui_command
+from tuning.tracking import StudyResults, TrialResult, charts_page, compare_page, ui_command, without_password
 from tuning.tracking.names import SHORT, short
 
 SHOWN = 5
@@ -29,7 +29,7 @@ def summary(results: StudyResults, files: Sequence[str], resume: Sequence[str] |
     parts: list[RenderableType] = [Text(""), Text(_opening(results)), _table(results, best) if best else Text("")]
     parts += [Text(f"  {path}") for path in files]
     command = ui_command(results.uri)
-    parts.append(Text(f"MLflow:   {command}" if command else f"MLflow:   {results.uri}"))
+    parts.append(Text(f"MLflow:   {command}" if command else f"MLflow:   {without_password(results.uri)}"))
     parts.append(Text(f"  curves  {charts_page(results.uri, results.experiment_id)}"))
     if resume:
         parts.append(Text(f"Resume:   {shlex.join(resume)}"))
@@ -46,7 +46,7 @@ def summary_values(results: StudyResults, files: Sequence[str], resume: Sequence
             {"trial_id": t.trial_id, "score": t.score, "reason": t.reason, "config": dict(t.values)} for t in best
         ],
         "files": list(files),
-        "mlflow": ui_command(results.uri) or results.uri,
+        "mlflow": ui_command(results.uri) or without_password(results.uri),
         "curves": charts_page(results.uri, results.experiment_id),
         "compare": compare_page(results.uri, results.experiment_id, [trial.run_id for trial in best]),
         "resume": shlex.join(resume) if resume else None,

@@ -13,7 +13,7 @@ from tuning.faults import SpaceError
 from tuning.report.files import best_text, table_bytes, write_whole
 from tuning.report.page import page
 from tuning.study import absolute
-from tuning.tracking import StudyResults, TrackingError, check_tracking, read_study
+from tuning.tracking import StudyResults, TrackingError, check_existing, read_study
 
 __all__ = ["main", "write_report"]
 
@@ -32,7 +32,7 @@ def write_report(results: StudyResults, folder: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Rebuilds a study's report; returns 0, or 2 with one line on standard error if the request was wrong."""
     options = _parser().parse_args(argv)
-    if faults := check_tracking(options.tracking_uri):
+    if faults := check_existing(options.tracking_uri):
         return _refused(faults)
     try:
         results = read_study(options.tracking_uri, options.study)

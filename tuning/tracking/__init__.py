@@ -4,7 +4,7 @@
 """
 
 from tuning.tracking.links import charts_page, compare_page, ui_command
-from tuning.tracking.location import TrackingError, check_tracking
+from tuning.tracking.location import TrackingError, check_existing, check_tracking, without_password
 from tuning.tracking.reading import StudyResults, TrialResult, read_study
 from tuning.tracking.record import DataRecord, StudyRecord
 from tuning.tracking.tracker import Tracker
@@ -17,8 +17,10 @@ __all__ = [
     "TrackingError",
     "TrialResult",
     "charts_page",
+    "check_existing",
     "check_tracking",
     "compare_page",
     "read_study",
     "ui_command",
+    "without_password",
 ]

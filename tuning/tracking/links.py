@@ -7,16 +7,16 @@ import shlex
 from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
-from tuning.tracking.location import absolute
+from tuning.tracking.location import absolute, without_password, without_user
 
 OWN_SERVER = "http://127.0.0.1:5000"  # where `mlflow ui` listens
 
 
 def ui_command(uri: str) -> str | None:
-    """Returns the command that opens MLflow over a database; None where a server is running already."""
+    """Returns the command that opens MLflow over a database, its password masked; None where a server is running."""
     if urlsplit(uri).scheme in ("http", "https"):
         return None
-    return f"mlflow ui --backend-store-uri {shlex.quote(absolute(uri))}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(without_password(absolute(uri)))}"
 
 
 def charts_page(uri: str, experiment_id: str) -> str:
@@ -35,4 +35,4 @@ def compare_page(uri: str, experiment_id: str, run_ids: Sequence[str]) -> str:
 
 
 def _server(uri: str) -> str:
-    return uri.rstrip("/") if urlsplit(uri).scheme in ("http", "https") else OWN_SERVER
+    return without_user(uri).rstrip("/") if urlsplit(uri).scheme in ("http", "https") else OWN_SERVER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import http.client
 import logging
 import os
 import urllib.error
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 DATABASES = ("postgresql", "mysql", "mssql")
+SQLITE = ("sqlite", "sqlite+pysqlite")
 SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -26,16 +28,27 @@ def check_tracking(uri: str) -> list[str]:
 
     Accepted are ``sqlite:///FILE``, the database URIs of SQLAlchemy and ``http(s)://`` servers.
     """
-    scheme = urlsplit(uri).scheme.split("+")[0]
-    if scheme == "sqlite":
+    way_out = "give sqlite:///FILE, postgresql://... or http://HOST:PORT"
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError as error:
+        return [f"tracking URI {uri!r}: not a URI ({error}); {way_out}"]
+    if scheme in SQLITE:
         return _check_sqlite(uri)
     if scheme in ("http", "https"):
         return _check_server(uri)
-    if scheme in DATABASES:
+    if scheme.split("+")[0] in DATABASES:
         return _check_database(uri)
-    return [
-        f"tracking URI {uri!r}: not a database or a server; give sqlite:///FILE, postgresql://... or http://HOST:PORT"
-    ]
+    return [f"tracking URI {uri!r}: not a database or a server; {way_out}"]
+
+
+def check_existing(uri: str) -> list[str]:
+    """Returns what is wrong with a tracking URI from which something is to be read, one line a fault."""
+    if faults := check_tracking(uri):
+        return faults
+    if urlsplit(uri).scheme in SQLITE and not sqlite_file(uri).exists():
+        return [f"tracking URI {uri!r}: there is no file {sqlite_file(uri)}; give the --tracking-uri of the launch"]
+    return []
 
 
 def absolute(uri: str) -> str:
@@ -96,10 +109,13 @@ def _check_sqlite(uri: str) -> list[str]:
     if ":///" not in uri or uri.split(":///", 1)[1].split("?", 1)[0] in ("", ":memory:"):
         return [f"tracking URI {uri!r}: names no file; give sqlite:///FILE"]
     path = sqlite_file(uri)
-    if path.is_dir():
-        return [f"tracking URI {uri!r}: {path} is a folder; give sqlite:///{path / 'mlflow.db'}"]
-    if path.exists():
-        return _check_sqlite_file(uri, path)
+    try:
+        if path.is_dir():
+            return [f"tracking URI {uri!r}: {path} is a folder; give sqlite:///{path / 'mlflow.db'}"]
+        if path.exists():
+            return _check_sqlite_file(uri, path)
+    except OSError as error:
+        return [f"tracking URI {uri!r}: its file cannot be looked up ({error.strerror}); give another file"]
     parent = next(folder for folder in path.parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         return [f"tracking URI {uri!r}: {path} cannot be created, {parent} is not a folder you may write to"]
@@ -117,15 +133,16 @@ def _check_sqlite_file(uri: str, path: Path) -> list[str]:
 
 
 def _check_server(uri: str, seconds: float = 5.0) -> list[str]:
+    shown = without_password(uri)
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=seconds):
+        with urllib.request.urlopen(f"{without_user(uri).rstrip('/')}/health", timeout=seconds):
             pass
     except urllib.error.HTTPError as error:
         way_out = "allow this host name on the server (--allowed-hosts)" if error.code == 403 else "is it MLflow?"
-        return [f"tracking URI {uri!r}: the server answered {error.code} {error.reason}; {way_out}"]
-    except (OSError, ValueError) as error:
+        return [f"tracking URI {shown!r}: the server answered {error.code} {error.reason}; {way_out}"]
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        return [f"tracking URI {uri!r}: no answer ({reason}); start it with `mlflow server`, or give sqlite:///FILE"]
+        return [f"tracking URI {shown!r}: no answer ({reason}); start it with `mlflow server`, or give sqlite:///FILE"]
     return _check_access(uri)
 
 
@@ -136,7 +153,7 @@ def _check_access(uri: str) -> list[str]:
         client_of(uri).search_experiments(max_results=1)
     except MlflowException as error:
         way_out = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        return [f"tracking URI {uri!r}: refused ({first_line(error)}); {way_out}"]
+        return [f"tracking URI {without_password(uri)!r}: refused ({first_line(error)}); {way_out}"]
     return []
 
 
@@ -144,7 +161,7 @@ def _check_database(uri: str) -> list[str]:
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
 
-    shown = _without_password(uri)
+    shown = without_password(uri)
     try:
         engine = create_engine(uri)
         with engine.connect():
@@ -157,7 +174,14 @@ def _check_database(uri: str) -> list[str]:
     return []
 
 
-def _without_password(uri: str) -> str:
+def without_user(uri: str) -> str:
+    """Returns a server's URI without user and password, which ``urllib`` takes for a part of the host's name."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def without_password(uri: str) -> str:
+    """Returns a URI as it may be shown."""
     parts = urlsplit(uri)
     return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
 
