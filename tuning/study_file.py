@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
@@ -110,6 +115,34 @@ def check_launch(study: Study, *, resume: bool) -> None:
         )
     if before is not None and (changed := differences(before, record_of(study))):
         raise SpaceError(study.space.source, [Fault("--resume", "", UNSET, line) for line in changed])
+
+
+@contextmanager
+def sole_driver(study: Study, *, resume: bool) -> Iterator[None]:
+    """Keeps every other launch of the same study out for the length of the block.
+
+    Between ``check_launch`` and ``write_study`` lies the start of Ray, seconds in which a second launch of the same
+    name would find no record either; and a study must not be resumed while it runs. The lock goes with the process,
+    however that ends; its file stays beside the study's folder and says who ran it last.
+
+    Raises:
+        SpaceError: If another process runs the study, or started it since this one looked.
+        OSError: If the storage cannot be written, or its file system cannot lock.
+    """
+    path = Path(study.root, f".{study.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            rule, hint = f"is being run by {file.read().strip()}", "wait for its end, or give another --name"
+            raise SpaceError(study.space.source, [Fault("--name", "", study.name, rule, hint)]) from None
+        check_launch(study, resume=resume)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,8 @@
 """``study.json``: written whole, read back, compared when a study is resumed."""
 
 import json
+import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from tuning.faults import SpaceError
 from tuning.space import load_space
 from tuning.study import Study, Task
-from tuning.study_file import check_launch, differences, read_record, record_of, write_study
+from tuning.study_file import check_launch, differences, read_record, record_of, sole_driver, write_study
 
 
 def study(root: Path, *sets: str) -> Study:
@@ -108,3 +110,22 @@ def test_differences_see_a_value_that_is_null_on_one_side(tmp_path: Path) -> Non
     now = json.loads(json.dumps(before))
     now["space"]["fixed"]["clip_norm"] = None
     assert differences(before, now) == ["space.fixed.clip_norm: nothing when it was launched, null now"]
+
+
+def test_a_study_has_one_driver_at_a_time(tmp_path: Path) -> None:
+    with sole_driver(study(tmp_path), resume=False):
+        for resume in (False, True):
+            with pytest.raises(SpaceError) as caught, sole_driver(study(tmp_path), resume=resume):
+                pass
+            rule = f"is being run by process {os.getpid()} on {socket.gethostname()}"
+            assert str(caught.value.faults[0]) == (f"--name: 'mine' {rule}; wait for its end, or give another --name")
+        write_study(study(tmp_path))
+    with sole_driver(study(tmp_path), resume=True):
+        pass
+
+
+def test_a_study_that_was_started_since_this_launch_looked_is_refused(tmp_path: Path) -> None:
+    check_launch(study(tmp_path), resume=False)
+    write_study(study(tmp_path))
+    with pytest.raises(SpaceError, match="is a study already"), sole_driver(study(tmp_path), resume=False):
+        pass
