@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 
 import pytest
 from rich.console import Console as Terminal
@@ -70,6 +71,18 @@ def test_json_is_one_strict_object_a_line():
     assert nan["val_spearman"] is None
     assert events[-1]["reason"] == "failed: diverged: total/fold0/seed0"
     assert all(event["time"][10] == "T" for event in events)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_study_goes_on_when_nobody_reads_its_output(log_format, tmp_path):
+    tracker = tracked(tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as out:
+        with Console("small", SEARCHED, 12, log_format=log_format, out=out) as console:
+            tell(console)
+        console.study_ended(read_study(tracker.uri, "small"), [])
+    assert console.progress.trials["t0"].state == "finished"
 
 
 def test_an_unknown_format_is_refused():

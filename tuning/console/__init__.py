@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, cast
 
 from rich.console import Console as Terminal
 from rich.text import Text
 
+from tuning.console.lasting import LastingOutput
 from tuning.console.live import LiveView
 from tuning.console.progress import StudyProgress
 from tuning.console.summary import summary, summary_values
@@ -42,7 +43,7 @@ class Console:
     ) -> None:
         if log_format not in ("text", "json"):
             raise ValueError(f"log_format: {log_format!r} is not text or json")
-        self._out = out or sys.stdout
+        self._out = cast(TextIO, LastingOutput(out or sys.stdout))
         self._terminal = Terminal(file=self._out, width=None if self._out.isatty() else WIDE)
         self.progress = StudyProgress(name, tuple(searched), trials)
         self._view: View
