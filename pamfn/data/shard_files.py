@@ -167,7 +167,7 @@ def _open(stack: ExitStack, filesystem: pa.fs.FileSystem, path: str) -> Shard:
     name = path.rsplit("/", 1)[-1]
     try:
         source = stack.enter_context(filesystem.open_input_file(path))
-        file = stack.enter_context(pq.ParquetFile(source, pre_buffer=True))
+        file = stack.enter_context(pq.ParquetFile(source, pre_buffer=True, page_checksum_verification=True))
     except (pa.ArrowException, OSError) as error:
         raise ShardError([f"{name}: not a readable Parquet file, perhaps truncated ({_one_line(error)})"]) from error
     return Shard(name, file)

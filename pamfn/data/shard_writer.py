@@ -113,6 +113,7 @@ def _write(features: FeatureSet, groups: list[NDArray[np.int64]], folder: Path, 
         use_dictionary=False,
         use_byte_stream_split=numbers,
         write_statistics=known,
+        write_page_checksum=True,
     ) as writer:
         for group in groups:
             writer.write_table(_table(features.subset(group), schema), row_group_size=len(group))

@@ -161,3 +161,12 @@ def test_the_error_survives_the_way_between_processes() -> None:
     error = pickle.loads(pickle.dumps(ShardError(["a: is bad", "b: is worse"])))
     assert error.faults == ["a: is bad", "b: is worse"]
     assert str(error) == "a: is bad\nb: is worse"
+
+
+def test_a_byte_that_turned_is_found_before_anything_is_trained_on_it(planted: Planted, tmp_path: Path) -> None:
+    [path] = write_shards(planted(), tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(ShardError, match=rf"{path.name}: damaged or truncated \(.*; copy or write it again"):
+        read_shards(tmp_path)
