@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -257,3 +258,17 @@ def test_importing_the_tracker_does_not_import_mlflow():
     code = "import sys, tuning.tracking, tuning.console; sys.exit('mlflow' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
+
+
+def test_a_database_that_is_gone_in_the_middle_of_a_study_is_one_line(tmp_path):
+    tracker = tracked(tmp_path)
+    run_trials(tracker, 1)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("DROP TABLE latest_metrics")
+    with pytest.raises(TrackingError) as caught:
+        tracker.trial_reported("t0", result(1, peak=0.9))
+    line = str(caught.value)
+    assert line.startswith(f"MLflow at {tracker.uri}: ")
+    assert "no such table: latest_metrics" in line
+    assert line.endswith("; see that it runs, then --resume the study")
+    assert "\n" not in line

@@ -17,6 +17,7 @@ from tuning.tracking.experiment import find_runs, newest_study_run
 from tuning.tracking.location import TrackingError, absolute, client_of
 from tuning.tracking.names import text
 from tuning.tracking.space_text import space_of
+from tuning.tracking.told import ToldClient
 
 FINAL_FILE = "final.json"
 _FOLD = re.compile(r"val_spearman\.(?:(?P<task>.+)\.)?fold\d+")
@@ -106,7 +107,7 @@ def read_study(uri: str, name: str) -> StudyResults:
     Raises:
         TrackingError: If MLflow has no such study; one line.
     """
-    client = client_of(uri)
+    client = ToldClient(client_of(uri), uri)
     experiment = client.get_experiment_by_name(name)
     run = newest_study_run(client, experiment.experiment_id) if experiment else None
     if run is None:

@@ -14,6 +14,7 @@ from tuning.tracking.provenance import source_tags
 from tuning.tracking.record import StudyRecord
 from tuning.tracking.run import RunWriter
 from tuning.tracking.space_text import FILE
+from tuning.tracking.told import ToldClient
 
 ENDINGS = ("finished", "stopped", "failed", "interrupted", "ended")
 """First words of the reasons why a trial ends; the last is a trial that the study's time limit ended."""
@@ -34,15 +35,16 @@ class Tracker:
         resume: Whether to go on with the runs of the newest study of this name.
 
     Raises:
-        TrackingError: If MLflow refuses the experiment; one line.
+        TrackingError: If MLflow refuses the experiment, or from any method later, if it cannot write; one line.
     """
 
     def __init__(self, uri: str, record: StudyRecord, *, resume: bool = False) -> None:
         self.uri = absolute(uri)
         self.record = record
         with alone(self.uri):
-            self._client = client_of(self.uri)
-            self.experiment_id = open_experiment(self._client, self.uri, record.name, record.storage)
+            client = client_of(self.uri)
+            self.experiment_id = open_experiment(client, self.uri, record.name, record.storage)
+        self._client: Any = ToldClient(client, self.uri)
         self._source = source_tags()
         former = newest_study_run(self._client, self.experiment_id) if resume else None
         self._study = RunWriter(self._client, former or self._create({"kind": "study"}, f"study {record.name}"))
