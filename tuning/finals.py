@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pamfn.data.rules import counted
 from tuning.cluster import Room
 from tuning.console import Console
 from tuning.selection import RESULTS, Candidate, choose, folder_of, open_test, read_results, train_final
@@ -43,7 +44,7 @@ def finish(
     results, failed = read_results(study), dict[str, str]()
     if results is None:
         seeds = study.space.final.seeds
-        console.note(f"training the best {len(candidates)} on the whole training split, {seeds} seeds each")
+        console.note(f"training the best {len(candidates)} on the whole training split, {counted(seeds, 'seed')} each")
         failed = _train(ray, study, room, candidates)
         for trial_id, why in failed.items():
             console.note(f"final training of trial {trial_id} failed: {why}")
@@ -95,10 +96,9 @@ def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
 
 def lines_of(results: dict[str, Any]) -> list[str]:
     """Returns the test split's verdict for reading: every candidate with its interval, beside its single branches."""
-    opening = results["opening"]
+    opening, networks = results["opening"], counted(results["seeds"], "network")
     lines = [
-        f"test split opened (opening {opening['number']} of this data); {results['seeds']} networks a class, "
-        "95% intervals over videos"
+        f"test split opened (opening {opening['number']} of this data); {networks} a class, 95% intervals over videos"
     ]
     for row in results["candidates"]:
         fusion = row["models"]["fusion"]

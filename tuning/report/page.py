@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from html import escape
 from typing import Any
 
+from pamfn.data.rules import counted
 from tuning.report.curves import curves_svg
 from tuning.report.interval import fold_interval
 from tuning.tracking import StudyResults, TrialResult
@@ -62,7 +64,8 @@ def _state(results: StudyResults) -> str:
     counts = ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
     seconds = sum(trial.seconds for trial in results.trials)
     status = results.tags.get("status_reason", "running")
-    return f"{status}; {len(words)} trials ({counts or 'none'}), {seconds / 3600:.2f} hours of training"
+    spent = timedelta(seconds=round(seconds))
+    return f"{status}; {len(words)} trials ({counts or 'none'}), {spent} of training in all"
 
 
 def _found(results: StudyResults, best: TrialResult | None) -> str:
@@ -85,7 +88,7 @@ def _found(results: StudyResults, best: TrialResult | None) -> str:
 def _with_interval(trial: TrialResult) -> str:
     interval = fold_interval(trial.folds) if trial.reason.startswith(("finished", "stopped")) else None
     reach = f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    end = "" if trial.finished else f", {trial.reason or 'running'} after {trial.epochs} epochs"
+    end = "" if trial.finished else f", {trial.reason or 'running'} after {counted(trial.epochs, 'epoch')}"
     return f"{_score(trial.score)}{reach}{end}"
 
 
