@@ -11,7 +11,8 @@ import argparse
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from tuning.preview import preview
 from tuning.report import write_report
 from tuning.request import parse, requested_study, resume_command
 from tuning.study import Study
-from tuning.study_file import FILE, write_study
+from tuning.study_file import FILE, sole_driver, write_study
 from tuning.tracking import StudyRecord, Tracker, TrackingError, read_study
 
 if TYPE_CHECKING:
@@ -70,22 +71,35 @@ def _run(
 ) -> int:
     """Runs the trials, then the final networks, then writes what came of it."""
     console = Console(study.name, list(study.space.search), study.space.budget.trials, log_format=arguments.log_format)
-    with ray_cluster(arguments.address, verbose=arguments.verbose) as ray:
-        interruption.listen()
-        room = _room(ray, study, arguments)
-        tracker = _begin(study, contents, resume=arguments.resume)
-        with console:
-            for note in study.notes:
-                console.note(note)
-            outcome, finals = _train(ray, study, room, tracker, console, interruption, arguments)
-    if not interruption.seen:
-        tracker.keep_only(outcome.trials)
-    tracker.end_study("interrupted" if interruption.seen else "finished")
-    results = read_study(study.tracking_uri, study.name)
-    console.study_ended(results, write_report(results, study.storage), again if interruption.seen else None)
+    with ExitStack() as sole:
+        with ray_cluster(arguments.address, verbose=arguments.verbose) as ray:
+            interruption.listen()
+            room = _room(ray, study, arguments)
+            with _writing(study):
+                sole.enter_context(sole_driver(study, resume=arguments.resume))
+            tracker = _begin(study, contents, resume=arguments.resume)
+            with console:
+                for note in study.notes:
+                    console.note(note)
+                outcome, finals = _train(ray, study, room, tracker, console, interruption, arguments)
+        if not interruption.seen:
+            tracker.keep_only(outcome.trials)
+        tracker.end_study("interrupted" if interruption.seen else "finished")
+        results = read_study(study.tracking_uri, study.name)
+        console.study_ended(results, write_report(results, study.storage), again if interruption.seen else None)
     if interruption.seen:
         return INTERRUPTED
     return SOME_FAILED if outcome.failed or (finals and finals.failed) else DONE
+
+
+@contextmanager
+def _writing(study: Study) -> Iterator[None]:
+    """Turns a storage that cannot be written into a fault of the request."""
+    try:
+        yield
+    except OSError as error:
+        fault = Fault("--storage", "", study.root, f"cannot be written: {error}")
+        raise SpaceError(study.space.source, [fault]) from error
 
 
 def _room(ray: Any, study: Study, arguments: argparse.Namespace) -> Room:
@@ -110,14 +124,10 @@ def _begin(study: Study, contents: Contents, *, resume: bool) -> Tracker:
         TrackingError: If MLflow refuses the study; its record is taken back then.
     """
     planted = study.space.data.synthetic
-    try:
+    with _writing(study):
         if planted is not None:
             ensure_planted(planted, Path(study.data))
         write_study(study)
-    except OSError as error:
-        raise SpaceError(
-            study.space.source, [Fault("--storage", "", study.root, f"cannot be written: {error}")]
-        ) from error
     profile = Counter(f"{action} {split}" for action, split in zip(contents.actions, contents.splits, strict=True))
     try:
         return Tracker(study.tracking_uri, StudyRecord.of(study, profile), resume=resume)
