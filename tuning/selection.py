@@ -130,7 +130,8 @@ def open_test(study: Study, candidates: Sequence[Candidate]) -> dict[str, Any]:
         What ``final.json`` holds: for each candidate the correlation of each class and their Fisher-z average, with 95%
         bootstrap intervals over videos and the deviation over seeds, beside each single branch of the same networks.
     """
-    chosen = hashlib.sha256(json.dumps([asdict(c) for c in candidates], sort_keys=True).encode()).hexdigest()
+    looked_at = {"candidates": [asdict(c) for c in candidates], "seeds": study.space.final.seeds, "seed": study.seed}
+    chosen = hashlib.sha256(json.dumps(looked_at, sort_keys=True).encode()).hexdigest()
     opening = _record_opening(study, chosen)
     contents, bank = split_data(study, ("test",), "cpu")
     replicas = whole_split(

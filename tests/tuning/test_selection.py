@@ -128,3 +128,10 @@ def test_a_second_look_at_the_same_data_is_counted_whatever_the_study_is_called(
     train_final(renamed, CANDIDATE)
     other = Candidate(1, "a", CONFIG, 0.41)
     assert open_test(renamed, [other])["opening"]["number"] == 2
+
+
+def test_a_look_at_networks_of_other_seeds_is_another_look(planted_shards, tmp_path):
+    studies = [small_study(planted_shards, tmp_path, "data.action=Ball", f"final.seeds={seeds}") for seeds in (1, 2)]
+    for number, study in enumerate(studies, start=1):
+        train_final(study, CANDIDATE)
+        assert open_test(study, [CANDIDATE])["opening"]["number"] == number
