@@ -51,13 +51,13 @@ def test_the_working_directory_holds_what_was_promised_and_no_more(study):
     folder, _, _ = study
     assert {path.name for path in folder.iterdir()} == {"0.out", "0.err", "mlflow.db", "mlartifacts", "studies"}
     assert {path.name for path in (folder / "studies").iterdir()} == {
-        *("branches", "data", "openings.jsonl", "quickstart")
+        *("branches", "data", "openings.jsonl", "quickstart", ".quickstart.lock")
     }
     assert {path.name for path in (folder / "studies" / "quickstart").iterdir()} - {"snapshots"} == {
         *("best.yaml", "results.parquet", "report.html", "study.json", "final", "final.json", "decisions.jsonl", "tune")
     }
     hidden = [path.name for path in (folder / "studies").rglob(".*")]
-    assert set(hidden) <= {".validate_storage_marker"}
+    assert set(hidden) <= {".validate_storage_marker", ".quickstart.lock"}
 
 
 def test_asha_stopped_some_and_let_some_run_to_the_end(study):
