@@ -2,7 +2,8 @@
 
 python -m tuning.launch --space rg.yaml --data shards/rg
 
-Exit 0: done; 1: some trials failed; 2: the request was wrong and nothing was started; 130: interrupted.
+Exit 0: done; 1: some trials failed, or MLflow went away; 2: the request was wrong and nothing was started;
+130: interrupted.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ def _launch(
         if not Path(study.storage, FILE).exists():
             raise
         return _say(f"interrupted; resume with: {shlex.join(again)}", INTERRUPTED)
+    except TrackingError as error:
+        if not Path(study.storage, FILE).exists():
+            raise
+        return _say(f"{error}\nresume with: {shlex.join(again)}", SOME_FAILED)
 
 
 def _run(

@@ -99,8 +99,11 @@ def _resolved(draft: Draft, arguments: argparse.Namespace) -> tuple[Study, Conte
 def _storage_faults(storage: str) -> list[Fault]:
     if "://" in storage:
         return [Fault("--storage", "", storage, "is a URI", "give a folder that every node mounts")]
-    folder = Path(absolute(storage))
-    parent = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        folder = Path(absolute(storage))
+        parent = next(place for place in (folder, *folder.parents) if place.exists())
+    except OSError as error:
+        return [Fault("--storage", "", storage, f"cannot be a folder: {error.strerror}", "give a shorter path")]
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         return [Fault("--storage", "", storage, f"cannot be written: {parent} is no folder that this user may write")]
     return []
