@@ -42,10 +42,18 @@ def write_checkpoint(folder: Path, states: States, best: States, standing: Mappi
 
 
 def is_complete(folder: Path) -> bool:
-    """Tells whether a folder holds all files of a checkpoint."""
-    if not (folder / STANDING).exists() or not (folder / LAST).exists():
+    """Tells whether a folder holds all files of a checkpoint, and none that was cut short when its node went down."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        ended = json.loads((folder / STANDING).read_text(encoding="utf-8"))["ended"]
+        best = [BEST] if (folder / BEST).exists() else []
+        for name in [LAST, *best, *([] if ended else [MOMENTS])]:
+            with safe_open(folder / name, "pt"):  # compares the header with the size of the file
+                pass
+    except (OSError, ValueError, KeyError, SafetensorError):
         return False
-    return (folder / MOMENTS).exists() or bool(json.loads((folder / STANDING).read_text(encoding="utf-8"))["ended"])
+    return True
 
 
 def read_checkpoint(folder: Path) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]], dict[str, Any]]:
