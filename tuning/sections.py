@@ -85,21 +85,30 @@ class Data(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """Folds inside the training split and seeds a fold; ``every`` is the epochs between two points of a curve."""
+    """Folds inside the training split and seeds a fold; ``every`` is the epochs between two points of a curve.
+
+    With ``first_folds`` a trial trains that many folds first, and the rest only if these are not hopeless.
+    """
 
     model_config = _STRICT
     folds: Annotated[int, Field(ge=2)] = 5
+    first_folds: Annotated[int, Field(ge=1)] | None = None
     seeds: Count = 1
     group: str | None = None
     every: CountOrAuto = "auto"
 
 
 class Scheduler(BaseModel):
-    """When a trial is judged: first after ``grace_epochs`` of the first class, then at ``reduction`` times as many."""
+    """When a trial is judged: first after ``grace_epochs`` of the first class, then at ``reduction`` times as many.
+
+    ``mode`` says what happens to a trial that is not among the best of its rung: it ends (``stop``), or waits there,
+    checkpointed, until it is (``promote``). ``grace_epochs: auto`` finds out which rungs say anything.
+    """
 
     model_config = _STRICT
     type: Literal["asha", "none"] = "asha"
-    grace_epochs: Count = 20
+    mode: Literal["stop", "promote"] = "stop"
+    grace_epochs: CountOrAuto = 20
     reduction: Annotated[int, Field(ge=2)] = 3
 
 
@@ -107,16 +116,21 @@ class Searcher(BaseModel):
     """Who proposes configurations; the first ``warmup`` of HyperOpt's are random."""
 
     model_config = _STRICT
-    type: Literal["hyperopt", "random"] = "hyperopt"
+    type: Literal["hyperopt", "random", "grid"] = "hyperopt"
     warmup: Count = 16
 
 
 class Budget(BaseModel):
-    """How much a study may spend: trials, seconds of wall-clock time, trials at once."""
+    """How much a study may spend: trials, seconds of wall-clock time, seconds of devices' time, trials at once.
+
+    With ``stop_at_noise`` it also ends when another trial would gain less than the noise of the score.
+    """
 
     model_config = _STRICT
     trials: Count = 20
     time: Seconds = None
+    device_time: Seconds = None
+    stop_at_noise: bool = False
     concurrent: CountOrAuto = "auto"
 
 
@@ -136,8 +150,12 @@ class Tracking(BaseModel):
 
 
 class Final(BaseModel):
-    """How many of the best configurations are trained on the whole training split, and over how many seeds."""
+    """How many of the best configurations are trained on the whole training split, and over how many seeds.
+
+    Up to ``ties`` more are kept that the noise of the folds cannot tell from the last of them.
+    """
 
     model_config = _STRICT
     top: Index = 3
+    ties: Index = 2
     seeds: Count = 5

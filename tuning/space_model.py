@@ -19,6 +19,12 @@ def _first(value: Any) -> Any:
     return frozen_value(value)
 
 
+def _several(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("must be a list")
+    return frozen_value(value)
+
+
 class Space(BaseModel):
     """One study as its space file describes it.
 
@@ -34,7 +40,10 @@ class Space(BaseModel):
     data: Data = Data()
     search: dict[str, Annotated[Domain, Field(discriminator="type")]] = {}
     fixed: Annotated[dict[str, Any], BeforeValidator(frozen_value)] = {}
+    constraints: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
     first: Annotated[Literal["paper"] | dict[str, Any], BeforeValidator(_first)] = "paper"
+    points: Annotated[tuple[dict[str, Any], ...], BeforeValidator(_several)] = ()
+    warm_start: str | None = None
     evaluation: Evaluation = Evaluation()
     scheduler: Scheduler = Scheduler()
     searcher: Searcher = Searcher()

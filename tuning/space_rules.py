@@ -117,7 +117,7 @@ def grace_breaches(space: Space, tasks: Sequence[str]) -> Iterator[Breach]:
     epochs = space.value("epochs")
     budget = epochs.get(tasks[0]) if isinstance(epochs, Mapping) and tasks else epochs
     grace = space.scheduler.grace_epochs
-    if space.scheduler.type == "asha" and isinstance(budget, int) and grace > budget:
+    if space.scheduler.type == "asha" and isinstance(budget, int) and isinstance(grace, int) and grace > budget:
         rule = f"is more than the {budget} epochs of a whole training"
         yield Breach(("scheduler", "grace_epochs"), grace, rule, "judge earlier, or set scheduler.type to none")
 

@@ -96,11 +96,24 @@ class Study:
 
     def _rung_epochs(self, budget: int) -> list[int]:
         scheduler, epochs = self.space.scheduler, []
-        epoch = scheduler.grace_epochs if scheduler.type == "asha" else budget
+        if scheduler.type != "asha":
+            return [budget]
+        if scheduler.grace_epochs == "auto":
+            return _automatic_rungs(budget, scheduler.reduction)
+        epoch = scheduler.grace_epochs
         while epoch < budget:
             epochs.append(epoch)
             epoch *= scheduler.reduction
         return [*epochs, budget]
+
+
+def _automatic_rungs(budget: int, reduction: int) -> list[int]:
+    """Returns rungs counted down from the whole budget, each a ``reduction``-th of the next, down to the first epoch."""
+    epochs, share = [budget], budget / reduction
+    while round(share) >= 1 and round(share) < epochs[0]:
+        epochs.insert(0, round(share))
+        share /= reduction
+    return epochs
 
 
 def epoch_at(progress: float, epochs: int) -> int:
