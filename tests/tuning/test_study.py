@@ -227,7 +227,7 @@ def test_a_faulty_section_is_not_blamed_for_its_defaults(shards: str, tmp_path: 
     )
     assert faults(path, shards) == [
         "line 4: evaluation.every: 'often' must be auto or a whole number of at least 1",
-        "line 6: scheduler.grace_epochs: 'x' must be a whole number",
+        "line 6: scheduler.grace_epochs: 'x' must be auto or a whole number of at least 1",
     ]
 
 
