@@ -1,0 +1,1 @@
+"""The outside benchmark: our search and its peers on LCBench's learning curves, on one clock, in one run."""
