@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+)
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 _ENUMERABLE = 5000  # values; the widest range of whole numbers that is checked value by value
@@ -35,30 +44,49 @@ def _distinct(values: Any) -> tuple[Any, ...]:
     return tuple(map(frozen_value, values))
 
 
-class IntDomain(BaseModel):
-    """Whole numbers from ``low`` to ``high``, both included; ``log`` spreads them evenly over magnitudes."""
+def _conditions(when: Any) -> dict[str, Any] | None:
+    if when is not None and (not isinstance(when, Mapping) or not when):
+        raise ValueError("must be a mapping such as {head_layers: 2}, from a searched setting to its value or values")
+    return None if when is None else {name: frozen_value(value) for name, value in when.items()}
+
+
+class _Searched(BaseModel):
+    """What every domain has: ``when`` names other searched settings, and the values that make this one matter.
+
+    Where they have other values this setting is inactive: it is not searched, and trains with its preset's value.
+    """
 
     model_config = _STRICT
+    when: Annotated[dict[str, Any] | None, BeforeValidator(_conditions)] = None
+
+    @model_serializer(mode="wrap")
+    def _with_its_condition_last(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        when = values.pop("when")
+        return values if when is None else {**values, "when": when}
+
+
+class IntDomain(_Searched):
+    """Whole numbers from ``low`` to ``high``, both included; ``log`` spreads them evenly over magnitudes."""
+
     type: Literal["int"]
     log: bool = False
     low: Annotated[int, AfterValidator(_positive_for_log)]
     high: Annotated[int, AfterValidator(_above_low)]
 
 
-class FloatDomain(BaseModel):
+class FloatDomain(_Searched):
     """Numbers between ``low`` and ``high``; ``log`` spreads them evenly over magnitudes."""
 
-    model_config = _STRICT
     type: Literal["float"]
     log: bool = False
     low: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_positive_for_log)]
     high: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_above_low)]
 
 
-class ChoiceDomain(BaseModel):
+class ChoiceDomain(_Searched):
     """One of ``values``, in no order."""
 
-    model_config = _STRICT
     type: Literal["choice"]
     values: Annotated[tuple[Any, ...], BeforeValidator(_distinct)]
 

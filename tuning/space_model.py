@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from pamfn.recipe import PRESETS, Recipe, recipe, settings
-from tuning import yaml_lines
+from tuning import constraints, yaml_lines
 from tuning.domains import Domain, frozen_value
+from tuning.region import Region
 from tuning.sections import Budget, Data, Evaluation, Final, Index, Resources, Scheduler, Searcher, Tracking
 
 
@@ -67,10 +68,21 @@ class Space(BaseModel):
         """Returns the value of a setting that is not searched: as fixed, or else the preset's."""
         return self.fixed.get(name, self.preset_value(name))
 
+    @property
+    def region(self) -> Region:
+        """What is searched: the domains with their conditions, the constraints, and the presets of what is inactive."""
+        defaults = {name: self.preset_value(name) for name in self.search}
+        return Region(self.search, defaults, [constraints.parse(text) for text in self.constraints])
+
     def first_point(self) -> dict[str, Any]:
         """Returns the first trial's values of the searched settings: the preset's, changed as ``first`` says."""
         changes = {} if self.first == "paper" else self.first
         return {name: changes.get(name, self.preset_value(name)) for name in self.search}
+
+    def fixed_points(self) -> list[dict[str, Any]]:
+        """Returns the configurations to try after the first: ``points``, with the first trial's values where silent."""
+        region, first = self.region, self.first_point()
+        return [region.canonical({**first, **point}) for point in self.points]
 
     def recipe(self, config: Mapping[str, Any]) -> Recipe:
         """Returns every setting of a trial: the preset, the fixed values, and the trial's own.
@@ -89,7 +101,8 @@ class Space(BaseModel):
         """Returns this space with a trial's values fixed and nothing left to search: one trial, launchable."""
         fixed = {**self.fixed, **frozen_value(dict(config))}
         budget = self.budget.model_copy(update={"trials": 1})
-        changes = {"search": {}, "fixed": fixed, "first": "paper", "budget": budget}
+        searching = {"search": {}, "constraints": (), "first": "paper", "points": (), "warm_start": None}
+        changes = {**searching, "fixed": fixed, "budget": budget}
         return self.model_copy(update=changes)
 
     def to_yaml(self) -> str:
