@@ -38,19 +38,30 @@ class Pretraining:
     ) -> None:
         self._recipe, self._replicas, self._bank, self._store = recipe, replicas, bank, store
         self.keys = {
-            modality: [_key(recipe, modality, replica, contents) for replica in replicas] for modality in bank.widths
+            modality: [artefact_key(recipe, modality, replica, contents) for replica in replicas]
+            for modality in bank.widths
         }
         self._asked = {key: (m, i) for m, keys in self.keys.items() for i, key in enumerate(keys)}
-        self.trained = 0
+        self.trained, self.loaded = 0, 0
+        self._fetched: set[str] = set()
 
-    def branches(self) -> tuple[dict[str, list[dict[str, Tensor]]], dict[str, list[float]]]:
+    def branches(
+        self, some: Sequence[int] | None = None
+    ) -> tuple[dict[str, list[dict[str, Tensor]]], dict[str, list[float]]]:
         """Returns, by modality, each replica's branch and its correlation on the held-out fold.
+
+        Args:
+            some: Indices of the replicas that are asked for; None for all.
 
         Raises:
             BranchDiverged: If a branch that had to be trained here diverged.
         """
-        found = self._store.fetch(list(self._asked), self._train, chunk=len(self._replicas))
-        states = {m: [dict(found[key]) for key in keys] for m, keys in self.keys.items()}
+        rows = range(len(self._replicas)) if some is None else some
+        asked, trained = [keys[i] for keys in self.keys.values() for i in rows], self.trained
+        found = self._store.fetch(asked, self._train, chunk=len(rows))
+        self.loaded += max(0, len({*asked} - self._fetched) - (self.trained - trained))
+        self._fetched.update(asked)
+        states = {m: [dict(found[keys[i]]) for i in rows] for m, keys in self.keys.items()}
         scores = {m: [float(state.pop(HELD_OUT)) for state in mine] for m, mine in states.items()}
         return states, scores
 
@@ -71,7 +82,7 @@ class Pretraining:
                 yield key, {**state, HELD_OUT: torch.tensor(score)}, meta
 
 
-def _key(recipe: Recipe, modality: str, replica: Replica, contents: Contents) -> str:
+def artefact_key(recipe: Recipe, modality: str, replica: Replica, contents: Contents) -> str:
     """Returns a branch's content key: its settings, the data, the videos it trains and is scored on, its seed."""
     return branch_key(
         **branch_settings(recipe),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LAST, BEST, MOMENTS, STANDING = "last.safetensors", "best.safetensors", "optimizer.safetensors", "trial.json"
-VERSION = 1
+VERSION = 2
 
 States = Sequence[Mapping[str, "Tensor"]]
 
@@ -21,9 +21,9 @@ def write_checkpoint(folder: Path, states: States, best: States, standing: Mappi
 
     Args:
         folder: The folder.
-        states: What `Training.state` returned for each replica.
-        best: Weights of each replica at the best milestone so far; empty before the first.
-        standing: Plain values: configuration, curve, rungs, keys of the fixed branches.
+        states: What `Training.state` returned for each replica that has begun.
+        best: Weights of each replica at the best milestone so far; empty before the first that all stood at.
+        standing: Plain values: configuration, names of the replicas, curve, rungs, keys of the fixed branches.
         ended: Whether the trial has had its full budget; its moments are left out then.
     """
     from safetensors.torch import save_file

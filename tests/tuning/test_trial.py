@@ -9,7 +9,9 @@ import pytest
 from planted_study import CONFIG, ran, results, small_study, timeless
 
 from pamfn.phases.training import Report
+from tuning import cohort
 from tuning import trial as trials
+from tuning.milestone import found
 from tuning.trial import Trial
 
 
@@ -96,7 +98,9 @@ def test_an_absurd_learning_rate_ends_a_trial_with_a_reason(planted_shards, tmp_
 def reported(trial: Trial, progress: float, *, constant: list[bool], ended: list[str] | None = None) -> dict[str, Any]:
     """Gives a trial of two replicas the report of a milestone, as a training would."""
     scores = [0.0 if flag else 0.5 for flag in constant]
-    return trial._point(progress, [Report(progress, [1, 1], [0.1, 0.1], scores, constant, ended or ["", ""])])
+    report = Report(progress, [1, 1], [0.1, 0.1], scores, constant, ended or ["", ""])
+    trial._complete(found(progress, trial.networks.names, [report]))
+    return trial.curve[-1]
 
 
 def test_constant_predictions_of_most_replicas_end_a_trial_at_a_rung(study):
@@ -151,13 +155,13 @@ def test_classes_may_have_budgets_of_their_own(planted_shards, tmp_path):
     told = results(trial)
     assert [result["epoch"] for result in told] == [1, 3, 9]
     assert tuple(told[-1]["curve"][-1]["scores"]) == study.replica_names()
-    assert [training.epochs for training in trial._trainings] == [[9, 9, 4, 4]]
+    assert [training.epochs for training in trial.networks._cohort._trainings] == [[9, 9, 4, 4]]
 
 
 def test_replicas_that_do_not_fit_side_by_side_are_trained_one_after_the_other(planted_shards, tmp_path, monkeypatch):
     sets = ("data.action=[Ball, Hoop]", "fixed.epochs={Ball: 9, Hoop: 4}")
     together = ran(small_study(planted_shards, tmp_path, *sets))
-    monkeypatch.setattr(trials, "replicas_at_once", lambda *_: 3)
+    monkeypatch.setattr(cohort, "replicas_at_once", lambda *_: 3)
     apart = ran(small_study(planted_shards, tmp_path, *sets))
     assert [result["epoch"] for result in apart] == [1, 3, 9]
     assert apart[0]["val_spearman"] == pytest.approx(together[0]["val_spearman"], abs=0.02)

@@ -111,7 +111,7 @@ def test_a_checkpoint_of_another_version_is_refused(checkpoint):
     study, folder = checkpoint
     standing = json.loads((folder / STANDING).read_text())
     (folder / STANDING).write_text(json.dumps(standing | {"version": 99}))
-    with pytest.raises(ValueError, match="version 99 is not 1"):
+    with pytest.raises(ValueError, match="version 99 is not 2"):
         Trial(study, CONFIG).load(folder)
 
 

@@ -1,0 +1,73 @@
+"""Replicas of a trial that train side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from pamfn.data.bank import Bank
+from pamfn.phases.fusion import fusion_training
+from pamfn.phases.memory import replicas_at_once
+from pamfn.phases.replica import Replica
+from pamfn.phases.training import Training
+from pamfn.recipe import Recipe
+from pamfn.replicas.cut import cut
+from tuning.milestone import Milestone, found
+
+State = Mapping[str, Tensor]
+
+
+class Cohort:
+    """Networks in training: one batched program, or as many as the memory asks for, one after the other.
+
+    A replica's numbers do not depend on who is beside it; on how many there are they depend by rounding alone, since
+    the library takes another matrix kernel for another size.
+
+    Args:
+        recipe: The trial's settings.
+        replicas: One network for each.
+        bank: Features of the videos.
+        branches: Pretrained branches: by modality, a state dict for each replica; None trains in one stage.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        replicas: Sequence[Replica],
+        bank: Bank,
+        branches: Mapping[str, Sequence[State]] | None,
+    ) -> None:
+        self.names = [replica.name for replica in replicas]
+        self._trainings: list[Training] = []
+        room = replicas_at_once(recipe, bank.widths, len(replicas), bank.device)
+        for first in range(0, len(replicas), room):
+            some = slice(first, first + room)
+            mine = None if branches is None else {m: states[some] for m, states in branches.items()}
+            self._trainings.append(fusion_training(recipe, replicas[some], bank, mine))
+        self._rows = {name: (t, row) for t in self._trainings for row, name in enumerate(r.name for r in t.replicas)}
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of one network, fixed branches included."""
+        network = self._trainings[0].network
+        mine = cut(network, 0)
+        return sum(mine[name].numel() for name, _ in network.named_parameters())
+
+    def train(self, progress: float) -> Milestone:
+        """Trains to a milestone, and returns what came of it."""
+        reports = [report for training in self._trainings for report in training.run([progress])]
+        return found(progress, self.names, reports)
+
+    def states(self) -> dict[str, dict[str, Tensor]]:
+        """Returns by name all that each replica needs to go on, here or in another cohort."""
+        return {name: training.state(row) for name, (training, row) in self._rows.items()}
+
+    def restore(self, name: str, state: State) -> None:
+        """Puts a replica where ``states`` found it.
+
+        Raises:
+            ValueError: If the weights do not fit the network.
+        """
+        training, row = self._rows[name]
+        training.restore(row, state)
