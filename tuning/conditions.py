@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -25,14 +25,42 @@ def matters(name: str, domains: Mapping[str, Domain], config: Mapping[str, Any])
     )
 
 
+def only_when(domain: Domain) -> str:
+    """Returns a condition in words, such as ``is searched only when head_layers is 2``."""
+    conditions = " and ".join(f"{parent} is {_spelled(named)}" for parent, named in (domain.when or {}).items())
+    return f"is searched only when {conditions}"
+
+
 def parents_first(domains: Mapping[str, Domain]) -> list[str]:
     """Returns the searched settings so that each comes after those it depends on, as written otherwise.
 
     Raises:
         ValueError: If settings depend on each other in a circle.
     """
-    sorter = TopologicalSorter({name: list(domain.when or ()) for name, domain in domains.items()})
-    try:
-        return list(sorter.static_order())
-    except CycleError as error:
-        raise ValueError(f"when: {' -> '.join(error.args[1])} depend on each other in a circle") from error
+    if circle := next(circles(domains), None):
+        raise ValueError(f"when: {' -> '.join((*circle, circle[0]))} goes round in a circle")
+    return list(TopologicalSorter(_parents(domains)).static_order())
+
+
+def circles(domains: Mapping[str, Domain]) -> Iterator[list[str]]:
+    """Yields settings that depend on each other in a circle, each asking for the one before it; no setting twice."""
+    left = _parents(domains)
+    while True:
+        try:
+            TopologicalSorter(left).prepare()
+        except CycleError as error:
+            [*circle, _] = error.args[1]
+            start = circle.index(min(circle, key=list(domains).index))
+            yield circle[start:] + circle[:start]
+            left = {n: [p for p in parents if p not in circle] for n, parents in left.items() if n not in circle}
+        else:
+            return
+
+
+def _spelled(named: Any) -> str:
+    return " or ".join(map(str, named)) if isinstance(named, tuple) else str(named)
+
+
+def _parents(domains: Mapping[str, Domain]) -> dict[str, list[str]]:
+    """Returns the settings that each depends on, of those that are searched."""
+    return {name: [parent for parent in domain.when or () if parent in domains] for name, domain in domains.items()}

@@ -35,7 +35,6 @@ _ORDER: dict[type[ast.AST], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.GtE: (">=", operator.ge),
 }
 _EQUALITY: dict[type[ast.AST], bool] = {ast.Eq: True, ast.NotEq: False}
-_KNOWN = (ast.BoolOp, ast.boolop, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, ast.Compare, ast.Name, ast.Load)
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,26 @@ def _check(tree: ast.expr, shift: int) -> None:
     if _depth(tree) > _DEEPEST:
         raise ValueError(f"is nested more than {_DEEPEST} deep")
     for node in ast.walk(tree):
-        at = f"at character {shift + node.col_offset + 1}" if isinstance(node, ast.expr) else ""
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float, str):
+        if not isinstance(node, ast.expr):
             continue
+        at = f"at character {shift + node.col_offset + 1}"
         if isinstance(node, ast.Constant) and isinstance(node.value, (bool, type(None))):
             word = next(word for word, value in _WORDS.items() if value is node.value)
             raise ValueError(f"has {node.value} {at}, which is written {word}")
-        if not isinstance(node, (*_KNOWN, *_ARITHMETIC, *_ORDER, *_EQUALITY)):
-            part = ast.unparse(node) if at else type(node).__name__
-            raise ValueError(f"has `{part}` {at}".rstrip() + ", which is no part of a constraint")
+        if not _is_known(node):
+            raise ValueError(f"has `{ast.unparse(node)}` {at}, which is no part of a constraint")
+
+
+def _is_known(node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return type(node.value) in (int, float, str)
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, (ast.Not, ast.USub))
+    if isinstance(node, ast.BinOp):
+        return type(node.op) in _ARITHMETIC
+    if isinstance(node, ast.Compare):
+        return all(type(op) in {**_ORDER, **_EQUALITY} for op in node.ops)
+    return isinstance(node, (ast.BoolOp, ast.Name))
 
 
 def _depth(node: ast.AST) -> int:

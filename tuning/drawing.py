@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tuning.domains import ChoiceDomain, Domain, IntDomain, same_value
 
 
@@ -28,6 +30,11 @@ def decode(domain: Domain, latent: float) -> Any:
     rounded = round(value) if isinstance(domain, IntDomain) else _legible(value, domain.low, domain.high)
     inside = min(max(rounded, domain.low), domain.high)
     return int(inside) if isinstance(domain, IntDomain) else float(inside)
+
+
+def draw(domain: Domain, generator: np.random.Generator) -> Any:
+    """Returns a value drawn evenly from a domain, over magnitudes where ``log``."""
+    return decode(domain, generator.uniform(*bounds(domain)))
 
 
 def encode(domain: Domain, value: Any) -> float:

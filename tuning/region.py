@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuning.conditions import matters, parents_first
+from tuning.conditions import matters, only_when, parents_first
 from tuning.constraints import Constraint
 from tuning.domains import Domain, contains, describe, frozen_value, possible, same_value
-from tuning.drawing import bounds, count, decode, encode
+from tuning.drawing import bounds, count, decode, draw, encode
 
 FINITE = 5000  # configurations; larger regions are as good as infinite to a study
 _DRAWS = 2000  # before a region is given up whose constraints leave next to nothing
@@ -60,8 +60,7 @@ class Region:
         """
         broken: Counter[str] = Counter()
         for _ in range(_DRAWS):
-            free = {n: decode(domain, generator.uniform(*bounds(domain))) for n, domain in self.domains.items()}
-            config = self.canonical(free)
+            config = self.canonical({name: draw(domain, generator) for name, domain in self.domains.items()})
             breaks = [constraint.text for constraint in self.constraints if not constraint.holds(config)]
             if not breaks:
                 return config
@@ -165,8 +164,7 @@ class Region:
             if name in active and not contains(domain, value):
                 yield f"{name}: {point[name]!r} is not {describe(domain)}"
             elif name not in active and not same_value(value, self.defaults[name]):
-                condition = " and ".join(f"{parent} {value}" for parent, value in (domain.when or {}).items())
-                yield f"{name}: {point[name]!r} is set, and without {condition} it is {self.defaults[name]!r}"
+                yield f"{name}: {point[name]!r} is given for a setting that {only_when(domain)}"
 
     def _latent(self, name: str, config: Mapping[str, Any], active: bool) -> float:
         domain = self.domains[name]

@@ -16,11 +16,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from tuning import yaml_lines
+from tuning.divisor_rules import divisor_breaches
 from tuning.faults import UNSET, Fault, SpaceError, near_miss
+from tuning.name_rules import name_breaches
+from tuning.point_rules import point_breaches
+from tuning.region import Region
+from tuning.region_rules import condition_breaches, region_breaches, sound_constraints, sound_region
 from tuning.space_faults import breach_of
 from tuning.space_model import Space
 from tuning.space_options import Option, apply, option_of_set
-from tuning.space_rules import Breach, name_breaches, recipe_breaches, relation_breaches, value_breaches
+from tuning.space_rules import Breach, recipe_breaches, relation_breaches, value_breaches
 from tuning.yaml_lines import Document
 
 __all__ = ["Draft", "Fault", "Option", "Space", "SpaceError", "load_space", "read_space"]
@@ -28,6 +33,8 @@ __all__ = ["Draft", "Fault", "Option", "Space", "SpaceError", "load_space", "rea
 LARGEST = 1_000_000  # bytes; a space file is a page or two
 HOISTED = ("clip", "padding", "standardise", "target")
 """Settings of the training that may be written under ``data`` as well as under ``fixed``."""
+
+_BY_PARTS = ("search", "fixed", "first", "constraints", "points")
 
 
 @dataclass(frozen=True)
@@ -98,15 +105,27 @@ def _draft(document: Document, source: str) -> Draft:
     breaches += name_breaches(tree)
     space, structural = _typed(tree)
     breaches += structural
-    breaches += value_breaches(space)
+    breaches += [*value_breaches(space), *condition_breaches(space)]
     broken = {_part(breach.path) for breach in breaches if breach.path}
     space = _sound_settings(space, broken)
     breaches += relation_breaches(space, broken)
+    if ("preset",) not in broken:
+        breaches += _region_breaches(space, broken)
     if not breaches and not document.faults:
         breaches += recipe_breaches(space)
     faults = (*document.faults, *(_placed(breach, document) for breach in breaches))
     space._source = source
     return Draft(space, faults, frozenset(broken), document)
+
+
+def _region_breaches(space: Space, broken: Collection[yaml_lines.Path]) -> list[Breach]:
+    """Returns what is wrong with the search as a whole, and with the configurations that the file names."""
+    region = sound_region(space, broken)
+    found = list(region_breaches(space, region, broken))
+    told = {breach.path for breach in found}  # the first trial need not break these as well
+    left = [c for i, c in sound_constraints(space, region.domains, broken) if ("constraints", i) not in told]
+    region = Region(region.domains, region.defaults, () if ("constraints",) in told else left)
+    return [*found, *divisor_breaches(space, region, broken), *point_breaches(space, region, broken)]
 
 
 def _typed(tree: dict[str, Any]) -> tuple[Space, list[Breach]]:
@@ -124,6 +143,9 @@ def _without(tree: dict[str, Any], paths: Collection[yaml_lines.Path]) -> dict[s
     kept = {key: value for key, value in tree.items() if (key,) not in parts}
     if "search" in kept:
         kept["search"] = {name: domain for name, domain in kept["search"].items() if ("search", name) not in parts}
+    for key, nothing in (("constraints", ""), ("points", {})):
+        if isinstance(items := kept.get(key), list):  # the others keep their places
+            kept[key] = [nothing if (key, place) in parts else item for place, item in enumerate(items)]
     return kept
 
 
@@ -139,8 +161,8 @@ def _sound_settings(space: Space, broken: Collection[yaml_lines.Path]) -> Space:
 
 
 def _part(path: yaml_lines.Path) -> yaml_lines.Path:
-    """Returns the part of a space that stands or falls with a path: a section, or one setting of the training."""
-    return path[:2] if path[0] in ("search", "fixed", "first") else path[:1]
+    """Returns the part of a space that stands or falls with a path: a section, or one setting or item of it."""
+    return path[:2] if path[0] in _BY_PARTS else path[:1]
 
 
 def _placed(breach: Breach, document: Document) -> Fault:

@@ -101,9 +101,9 @@ class Space(BaseModel):
         """Returns this space with a trial's values fixed and nothing left to search: one trial, launchable."""
         fixed = {**self.fixed, **frozen_value(dict(config))}
         budget = self.budget.model_copy(update={"trials": 1})
-        searching = {"search": {}, "constraints": (), "first": "paper", "points": (), "warm_start": None}
-        changes = {**searching, "fixed": fixed, "budget": budget}
-        return self.model_copy(update=changes)
+        searching = ("search", "constraints", "first", "points", "warm_start")
+        nothing = {key: type(self).model_fields[key].get_default() for key in searching}
+        return self.model_copy(update={**nothing, "fixed": fixed, "budget": budget})
 
     def to_yaml(self) -> str:
         """Returns this space as the text of a space file; ``load_space`` reads back an equal space."""

@@ -6,12 +6,11 @@ paths, and a rule that would speak about one of them keeps silent: a wrong value
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pamfn.recipe import BRANCH_SETTINGS, check, is_whole, settings
-from tuning.domains import ChoiceDomain, FloatDomain, contains, describe, ends, possible
+from tuning.domains import ChoiceDomain, FloatDomain, ends
 from tuning.faults import UNSET, near_miss, nearest_or_all
 from tuning.space_model import Space
 from tuning.tasks import task_names
@@ -20,8 +19,6 @@ from tuning.yaml_lines import Path
 MOST_MODALITIES = 3  # as in the paper
 SHARED_BY_FEW = ("stages", "width")
 """Branch settings that may be searched as ranges all the same: a range of them has few members."""
-
-DIVISORS = ("msfd_heads", "cmfd_heads", "head_reduction")
 
 
 class Breach(NamedTuple):
@@ -33,32 +30,13 @@ class Breach(NamedTuple):
     hint: str = ""
 
 
-def name_breaches(tree: Mapping[str, Any]) -> Iterator[Breach]:
-    """Yields each name under search, fixed or first that is no setting, or that is in two of them at odds.
-
-    Args:
-        tree: The file's plain values, so that a setting whose own value is faulty counts as well.
-    """
-    search, fixed, first = (_mapping(tree.get(section)) for section in ("search", "fixed", "first"))
-    for section, names in (("search", search), ("fixed", fixed), ("first", first)):
-        for name in names:
-            if name not in settings():
-                yield Breach((section, name), UNSET, "is not a setting of the training", _setting_like(name))
-    for name in set(search) & set(fixed):
-        hint = f"keep one; --set search.{name}=null stops searching it"
-        yield Breach(("fixed", name), fixed[name], "is fixed, and the setting is searched as well", hint)
-    for name in first:
-        if name in settings() and name not in search:
-            hint = near_miss(name, search) or "put it under fixed"
-            yield Breach(("first", name), first[name], "is given for a setting that is not searched", hint)
-
-
 def value_breaches(space: Space) -> Iterator[Breach]:
     """Yields each value that its setting does not allow."""
     for name, value in space.fixed.items():
         yield from _checked(name, value, ("fixed", name))
-    for name, value in _mapping(space.first).items():
-        yield from _checked(name, value, ("first", name))
+    for path, point in ((("first",), space.first), *((("points", i), point) for i, point in enumerate(space.points))):
+        for name, value in mapping(point).items():
+            yield from _checked(name, value, (*path, name))
     for name, domain in space.search.items():
         yield from _domain_breaches(name, domain)
 
@@ -74,13 +52,9 @@ def relation_breaches(space: Space, broken: Collection[Path]) -> Iterator[Breach
         yield from _one_source(space)
         if sound(("fixed", "fine_tuned"), ("preset",)):
             yield from modality_breaches(space, space.data.modalities)
-    if sound(("preset",)):
-        outside = _first_trial_inside(space)
-        yield from (breach for breach in outside if sound(("search", breach.path[1]), ("first", breach.path[1])))
-        if sound(*((section, name) for section in ("search", "fixed") for name in (*DIVISORS, "width"))):
-            yield from _divisors_of_width(space)
     if sound(("fixed", "epochs"), ("search", "epochs"), ("scheduler",), ("data",)):
         yield from _epochs_and_rungs(space)
+    yield from _shares_and_modes(space)
     if sound(("search",), ("budget", "trials")) and not space.search and space.budget.trials > 1:
         rule = "trials of one and the same configuration: nothing is searched"
         yield Breach(("budget", "trials"), space.budget.trials, rule, "set 1, or search something")
@@ -138,15 +112,9 @@ def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterato
             yield Breach(path, name, rule, near_miss(name, modalities) or f"set {'.'.join(path)}")
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Returns a value that is a mapping, and else an empty one."""
     return value if isinstance(value, Mapping) else {}
-
-
-def _setting_like(name: str) -> str:
-    """Returns the near miss of a setting, by its name or by a word of its description, such as the paper's K."""
-    word = re.compile(rf"\b{re.escape(name.replace('_', ' '))}\b")
-    described = [known for known, setting in settings().items() if word.search(setting.metadata["doc"])]
-    return near_miss(name, settings()) or (f"did you mean `{described[0]}`?" if described else "")
 
 
 def _checked(name: str, value: Any, path: Path) -> Iterator[Breach]:
@@ -182,35 +150,15 @@ def _one_source(space: Space) -> Iterator[Breach]:
         yield Breach(("data", "path"), space.data.path, "is given beside data.synthetic", "keep one source of data")
 
 
-def _first_trial_inside(space: Space) -> Iterator[Breach]:
-    changes = _mapping(space.first)
-    for name, domain in space.search.items():
-        if name not in settings():
-            continue
-        value = changes.get(name, space.preset_value(name))
-        if contains(domain, value):
-            continue
-        if name in changes:
-            yield Breach(("first", name), value, f"is outside the range that is searched, {describe(domain)}")
-        else:
-            rule = f"({describe(domain)}) leaves out the {space.preset} preset's {value}, which is the first trial"
-            yield Breach(("search", name), UNSET, rule, f"widen it, or name a first trial: first: {{{name}: ...}}")
-
-
-def _divisors_of_width(space: Space) -> Iterator[Breach]:
-    for name in DIVISORS:
-        if name == "head_reduction" and 2 not in _possible(space, "head_layers"):
-            continue
-        pairs = ((n, w) for n in _possible(space, name) for w in _possible(space, "width") if w % n)
-        if pair := next(pairs, None):
-            subject = name if name in space.search or name in space.fixed else "width"
-            path = ("search" if subject in space.search else "fixed", subject)
-            rule = f"allows {name} {pair[0]} with width {pair[1]}, which it does not divide"
-            yield Breach(path, UNSET, rule, "let every value divide every width")
-
-
-def _possible(space: Space, name: str) -> tuple[Any, ...]:
-    return possible(space.search[name]) if name in space.search else (space.value(name),)
+def _shares_and_modes(space: Space) -> Iterator[Breach]:
+    """Yields keys of one section that contradict each other; a broken section has its defaults, which do not."""
+    evaluation, scheduler = space.evaluation, space.scheduler
+    if evaluation.first_folds is not None and evaluation.first_folds >= evaluation.folds:
+        rule = f"is not fewer than the {evaluation.folds} folds of a whole trial"
+        yield Breach(("evaluation", "first_folds"), evaluation.first_folds, rule, "set fewer, or leave it out")
+    if scheduler.mode == "promote" and scheduler.type != "asha":
+        rule = f"needs rungs to wait at, and scheduler.type {scheduler.type} has none"
+        yield Breach(("scheduler", "mode"), scheduler.mode, rule, "set scheduler.type to asha")
 
 
 def _epochs_and_rungs(space: Space) -> Iterator[Breach]:

@@ -108,7 +108,7 @@ class Study:
 
 
 def _automatic_rungs(budget: int, reduction: int) -> list[int]:
-    """Returns rungs counted down from the whole budget, each a ``reduction``-th of the next, down to the first epoch."""
+    """Returns rungs from the whole budget down to the first epoch, each a ``reduction``-th of the next."""
     epochs, share = [budget], budget / reduction
     while round(share) >= 1 and round(share) < epochs[0]:
         epochs.insert(0, round(share))

@@ -1,0 +1,85 @@
+"""The rules of names: which settings a space file may speak of, and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pamfn.recipe import settings
+from tuning import constraints
+from tuning.faults import UNSET, near_miss
+from tuning.space_rules import Breach, mapping
+from tuning.yaml_lines import Path
+
+_EXAMPLE = "lr < 1e-3 or tau_init > 2"
+
+
+def name_breaches(tree: Mapping[str, Any]) -> Iterator[Breach]:
+    """Yields each name of a setting that is none, or that stands where it can have no meaning.
+
+    Args:
+        tree: The file's plain values, so that a setting whose own value is faulty counts as well.
+    """
+    search, fixed = mapping(tree.get("search")), mapping(tree.get("fixed"))
+    for section, names in (("search", search), ("fixed", fixed)):
+        for name in names:
+            if name not in settings():
+                yield Breach((section, name), UNSET, "is not a setting of the training", _setting_like(name))
+    for name in set(search) & set(fixed):
+        hint = f"keep one; --set search.{name}=null stops searching it"
+        yield Breach(("fixed", name), fixed[name], "is fixed, and the setting is searched as well", hint)
+    yield from _names_of_point(("first",), tree.get("first"), search)
+    for place, point in enumerate(_list(tree.get("points"))):
+        yield from _names_of_point(("points", place), point, search)
+    for name, domain in search.items():
+        yield from _names_of_condition(("search", name, "when"), mapping(domain).get("when"), search)
+    for place, text in enumerate(_list(tree.get("constraints"))):
+        yield from _names_of_constraint(("constraints", place), text, search)
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _names_of_point(path: Path, point: Any, search: Mapping[str, Any]) -> Iterator[Breach]:
+    for name, value in mapping(point).items():
+        if name not in settings():
+            yield Breach((*path, name), UNSET, "is not a setting of the training", _setting_like(name))
+        elif name not in search:
+            hint = near_miss(name, search) or "put it under fixed"
+            yield Breach((*path, name), value, "is given for a setting that is not searched", hint)
+
+
+def _names_of_condition(path: Path, when: Any, search: Mapping[str, Any]) -> Iterator[Breach]:
+    for parent in mapping(when):
+        if parent not in search:
+            yield Breach((*path, parent), UNSET, *_not_searched(parent, search))
+
+
+def _names_of_constraint(path: Path, text: Any, search: Mapping[str, Any]) -> Iterator[Breach]:
+    """Yields what makes a text no constraint on searched settings."""
+    if not isinstance(text, str):
+        return
+    try:
+        names = constraints.parse(text).names
+    except ValueError as error:
+        yield Breach(path, text, str(error), "" if "; " in str(error) else f"write for example {_EXAMPLE}")
+        return
+    for name in sorted(names - set(search)):
+        rule, hint = _not_searched(name, search)
+        yield Breach(path, text, f"names {name}, which {rule}", hint)
+
+
+def _not_searched(name: str, search: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the rule and the way out for a name that should be that of a searched setting."""
+    if name in settings():
+        return "is not searched", near_miss(name, search) or "search it, or leave it out here"
+    return "is not a setting of the training", near_miss(name, search) or _setting_like(name)
+
+
+def _setting_like(name: str) -> str:
+    """Returns the near miss of a setting, by its name or by a word of its description, such as the paper's K."""
+    word = re.compile(rf"\b{re.escape(name.replace('_', ' '))}\b")
+    described = [known for known, setting in settings().items() if word.search(setting.metadata["doc"])]
+    return near_miss(name, settings()) or (f"did you mean `{described[0]}`?" if described else "")
