@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import hyperopt
+import numpy as np
 from hyperopt import hp, tpe
 
 from tuning.domains import ChoiceDomain, Domain
-from tuning.search.drawing import bounds, decode, encode
+from tuning.drawing import bounds, decode, encode
+from tuning.search.region import Region
 
+_ATTEMPTS = 16  # suggestions to look at before one that satisfies every constraint is drawn at random
 _NO_OBJECTIVE = "the search only asks for points; trials are run by Ray Tune"
 
 
 def suggest(
-    domains: Mapping[str, Domain],
+    region: Region,
     observed: Sequence[tuple[Mapping[str, Any], float | None]],
     *,
     seed: int,
@@ -23,10 +26,12 @@ def suggest(
     """Returns the configuration that HyperOpt's TPE (Bergstra et al., 2011) suggests next; more is better.
 
     HyperOpt is handed everything anew for each suggestion and keeps no state, so a study's searcher can be saved as
-    plain records, and the same observations give the same suggestion after a restart.
+    plain records, and the same observations give the same suggestion after a restart. Of each configuration it is told
+    the active settings alone: what a setting's value was worth is learnt where the setting mattered. HyperOpt knows
+    nothing of constraints: its suggestions are asked for until one satisfies them.
 
     Args:
-        domains: The searched settings.
+        region: What is searched.
         observed: Configurations in the order in which they were suggested, each with its score. None stands for a
             trial that failed, or has no score yet: HyperOpt counts it among the bad ones, which leads it away from
             settings that diverge and from points that are being tried.
@@ -34,12 +39,18 @@ def suggest(
     """
     trials = hyperopt.Trials()
     if observed:
-        trials.insert_trial_docs([_document(trials, i, domains, *pair) for i, pair in enumerate(observed)])
+        trials.insert_trial_docs([_document(trials, i, region, *pair) for i, pair in enumerate(observed)])
     trials.refresh()
-    domain = hyperopt.Domain(_objective, {name: _latent(name, domain) for name, domain in domains.items()})
-    [document] = tpe.suggest([len(observed)], domain, trials, seed, n_startup_jobs=0, verbose=False)
-    latents = {name: values[0] for name, values in document["misc"]["vals"].items()}
-    return {name: decode(domain, latents[name]) for name, domain in domains.items()}
+    latents = {name: _latent(name, domain) for name, domain in region.domains.items()}
+    space = hyperopt.Domain(_objective, latents)
+    for attempt in range(_ATTEMPTS):
+        again = seed if attempt == 0 else int(np.random.default_rng([seed, attempt]).integers(2**31))
+        [document] = tpe.suggest([len(observed)], space, trials, again, n_startup_jobs=0, verbose=False)
+        values = document["misc"]["vals"]
+        config = region.canonical({name: decode(domain, values[name][0]) for name, domain in region.domains.items()})
+        if region.allowed(config):
+            return config
+    return region.draw(np.random.default_rng(seed))
 
 
 def _latent(name: str, domain: Domain) -> Any:
@@ -49,16 +60,22 @@ def _latent(name: str, domain: Domain) -> Any:
 
 
 def _document(
-    trials: hyperopt.Trials, tid: int, domains: Mapping[str, Domain], config: Mapping[str, Any], score: float | None
+    trials: hyperopt.Trials, tid: int, region: Region, config: Mapping[str, Any], score: float | None
 ) -> dict[str, Any]:
     """Returns one observation in HyperOpt's form; HyperOpt minimises."""
-    latents = {name: encode(domain, config[name]) for name, domain in domains.items()}
-    values = {name: [int(x) if isinstance(domains[name], ChoiceDomain) else x] for name, x in latents.items()}
-    misc = {"tid": tid, "cmd": None, "workdir": None, "idxs": {name: [tid] for name in domains}, "vals": values}
+    active = region.active(config)
+    values = {n: [_number(domain, config[n])] if n in active else [] for n, domain in region.domains.items()}
+    idxs = {name: [tid] if name in active else [] for name in region.domains}
+    misc = {"tid": tid, "cmd": None, "workdir": None, "idxs": idxs, "vals": values}
     result = {"status": hyperopt.STATUS_FAIL} if score is None else {"status": hyperopt.STATUS_OK, "loss": -score}
     [document] = trials.new_trial_docs([tid], [None], [result], [misc])
     document["state"] = hyperopt.JOB_STATE_DONE  # HyperOpt would forget a JOB_STATE_ERROR instead of avoiding it
     return dict(document)
+
+
+def _number(domain: Domain, value: Any) -> float | int:
+    latent = encode(domain, value)
+    return int(latent) if isinstance(domain, ChoiceDomain) else latent
 
 
 def _objective(config: Any) -> float:
