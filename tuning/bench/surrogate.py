@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from pamfn.seeding import generator
 from tuning.domains import Domain, FloatDomain, IntDomain
 from tuning.faults import nearest_or_all
-from tuning.search.drawing import draw
+from tuning.region import Region
 
 Array = NDArray[np.float64]
 EPOCHS = 52
@@ -80,7 +79,7 @@ class Surrogate:
         if missing := [name for name in _FILES if not (folder / name).is_file()]:
             raise BenchError(
                 f"--data {folder}: {', '.join(missing)} must be there; it is the folder lcbench of "
-                "github.com/slds-lmu/yahpo_data"
+                "https://github.com/slds-lmu/yahpo_data"
             )
         self._folder = folder
         self._codes: dict[str, int] = json.loads((folder / _FILES[1]).read_text(encoding="utf-8"))[_TASK]
@@ -93,12 +92,6 @@ class Surrogate:
 
     def __reduce__(self) -> tuple[type[Surrogate], tuple[Path]]:
         return Surrogate, (self._folder,)
-
-    @cached_property
-    def middle(self) -> dict[str, Any]:
-        """The middle of every setting's range: a first point for a search that wants one."""
-        space = json.loads((self._folder / _FILES[2]).read_text(encoding="utf-8"))["hyperparameters"]
-        return {entry["name"]: entry["default"] for entry in space if entry["name"] in SETTINGS}
 
     def check(self, tasks: Sequence[str]) -> None:
         """Checks that tasks are known.
@@ -132,7 +125,8 @@ class Surrogate:
 
     def _sampled(self, task: str) -> Reference:
         random = generator(0, "reference")
-        configs = [draw(self.domains, random) for _ in range(SAMPLE)]
+        region = Region(self.domains)
+        configs = [region.draw(random) for _ in range(SAMPLE)]
         parts = [self.curves(task, configs[start : start + _AT_ONCE]) for start in range(0, SAMPLE, _AT_ONCE)]
         accuracy_NE = np.concatenate([accuracy for accuracy, _ in parts])
         seconds = float(np.mean([seconds[:, -1] for _, seconds in parts]))
