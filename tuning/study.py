@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pamfn.data.faults import ShardError
+from pamfn.data.features import Contents
 from pamfn.data.shards import read_table_of_contents
 from pamfn.phases.replica import Task
 from pamfn.recipe import Recipe
 from tuning.faults import UNSET, Fault, SpaceError
-from tuning.sections import Synthetic
+from tuning.sections import Scheduler, Synthetic
 from tuning.space import Draft
 from tuning.space_model import Space
 from tuning.space_rules import touches
@@ -95,16 +96,21 @@ class Study:
         return tuple(f"{task.name}/fold{fold}/seed{seed}" for task in self.tasks for fold in folds for seed in seeds)
 
     def _rung_epochs(self, budget: int) -> list[int]:
-        scheduler, epochs = self.space.scheduler, []
-        if scheduler.type != "asha":
-            return [budget]
-        if scheduler.grace_epochs == "auto":
-            return _automatic_rungs(budget, scheduler.reduction)
-        epoch = scheduler.grace_epochs
-        while epoch < budget:
-            epochs.append(epoch)
-            epoch *= scheduler.reduction
-        return [*epochs, budget]
+        return rung_epochs(self.space.scheduler, budget)
+
+
+def rung_epochs(scheduler: Scheduler, budget: int) -> list[int]:
+    """Returns the epochs, out of a budget, after which a trial is judged; the last is the budget."""
+    epochs: list[int] = []
+    if scheduler.type != "asha":
+        return [budget]
+    if scheduler.grace_epochs == "auto":
+        return _automatic_rungs(budget, scheduler.reduction)
+    epoch = scheduler.grace_epochs
+    while epoch < budget:
+        epochs.append(epoch)
+        epoch *= scheduler.reduction
+    return [*epochs, budget]
 
 
 def _automatic_rungs(budget: int, reduction: int) -> list[int]:
@@ -156,6 +162,7 @@ def resolve_study(
     storage: str = "studies",
     tracking_uri: str = "sqlite:///mlflow.db",
     name: str | None = None,
+    contents: Contents | None = None,
 ) -> Study:
     """Returns the study that a space makes of the shards at a location.
 
@@ -165,6 +172,7 @@ def resolve_study(
         storage: Folder or URI of all studies.
         tracking_uri: Where MLflow keeps runs.
         name: Name of the study; by default that of the space file.
+        contents: What will be at the location, if nothing is there yet.
 
     Raises:
         SpaceError: If the space, the data or the name breaks a rule; all faults of all of them.
@@ -172,7 +180,7 @@ def resolve_study(
     space, name = draft.space, name or Path(draft.space.source).stem
     faults = [*draft.faults, *_name_faults(name)]
     try:
-        _, contents = read_table_of_contents(location)
+        contents = contents or read_table_of_contents(location)[1]
     except ShardError as error:
         place = _place_of(location, draft)
         raise SpaceError(space.source, [*faults, *(Fault(place, "", UNSET, text) for text in error.faults)]) from error
