@@ -46,13 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             study, contents = requested_study(arguments)
             if arguments.dry_run:
-                sys.stdout.write(preview(study, contents.schema.modalities))
-                return DONE
+                return _preview(study, contents, arguments)
             return _launch(study, contents, arguments, resume_command(words), interruption)
         except (SpaceError, ClusterError, TrackingError) as error:
             return _say(str(error), WRONG)
         except KeyboardInterrupt:
             return _say("interrupted; nothing was started", INTERRUPTED)
+
+
+def _preview(study: Study, contents: Contents, arguments: argparse.Namespace) -> int:
+    """Prints what a launch would do, each part as soon as it is known."""
+    for part in preview(study, contents, elsewhere=arguments.address is not None, resume=arguments.resume):
+        sys.stdout.write(part)
+        sys.stdout.flush()
+    return DONE
 
 
 def _launch(
@@ -87,8 +94,6 @@ def _run(
                 for note in study.notes:
                     console.note(note)
                 outcome, finals = _train(ray, study, room, tracker, console, interruption, arguments)
-        if not interruption.seen:
-            tracker.keep_only(outcome.trials)
         tracker.end_study("interrupted" if interruption.seen else "finished")
         results = read_study(study.tracking_uri, study.name)
         console.study_ended(results, write_report(results, study.storage), again if interruption.seen else None)
@@ -154,17 +159,17 @@ def _train(
 ) -> tuple[Outcome, Finals | None]:
     """Runs the trials and, unless they were interrupted, the final stage."""
     from tuning.finals import finish
-    from tuning.keeping import CheckpointKeeper
-    from tuning.running import FOLDER, run_trials
+    from tuning.keeping import FOLDER, CheckpointKeeper
+    from tuning.running import run_trials
 
     keeper = CheckpointKeeper(Path(study.storage, FOLDER), study.space.tracking.checkpoints, tracker)
     listeners: list[Listener] = [tracker, console, keeper]
-    outcome = run_trials(study, room, listeners, interruption, resume=arguments.resume, verbose=arguments.verbose)
-    keeper.close()
+    outcome = run_trials(study, room, listeners, interruption, verbose=arguments.verbose)
     if interruption.seen:
         return outcome, None
     try:
-        return outcome, finish(ray, study, room, list(outcome.rows.values()), tracker, console)
+        rows = list(outcome.rows.values())
+        return outcome, finish(ray, study, room, rows, tracker, console, reopen=arguments.reopen_test)
     except KeyboardInterrupt:
         return outcome, None
 

@@ -21,11 +21,12 @@ from torch import Tensor
 from pamfn.phases.training import milestone_epoch
 from tuning.divergence import BranchDiverged
 from tuning.folds_ahead import Leg, legs, members
+from tuning.keeping import FOLDER, newest_checkpoint
 from tuning.milestone import Milestone, fold_scores, joined
 from tuning.networks import Networks
 from tuning.study import Study
 from tuning.study_data import training_data
-from tuning.trial_files import is_complete, read_checkpoint, write_checkpoint
+from tuning.trial_files import read_checkpoint, write_checkpoint
 
 CHECKPOINT_SECONDS = 300.0  # a trial killed between rungs loses no more than this, and one milestone
 
@@ -174,36 +175,49 @@ def _weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
-    """A `Trial` as Ray Tune runs it: one step is one rung."""
+    """A `Trial` as Ray Tune runs it: one step is one rung.
+
+    Wherever it starts, it goes on from the newest complete checkpoint of its id that any launch of the study wrote, and
+    without one from the beginning, to the same numbers: Tune knows of no earlier launch, and may name a checkpoint that
+    was cut short when its node went down.
+    """
 
     def setup(self, config: dict[str, Any], study: Study) -> None:
         """Takes the configuration; Tune calls it once an actor."""
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         torch.set_num_threads(max(1, threads))
-        self._study = study
-        self._trial = Trial(study, config)
+        self._study, self._config = study, config
+        self._trial: Trial | None = None
 
     def step(self) -> dict[str, Any]:
-        """Trains to the next rung; the result says on which node of the cluster that was."""
-        return {**self._trial.advance(), "node": ray.get_runtime_context().get_node_id()}
+        """Trains to the next rung; the result says on which node of the cluster that was.
+
+        Whether the trial is done is the search's to say, which writes it down before anyone is told.
+        """
+        if self._trial is None:
+            self._trial = self._continued()
+        return {**self._trial.advance(), "done": False, "node": ray.get_runtime_context().get_node_id()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the trial into the folder that Tune gives."""
-        self._trial.save(Path(checkpoint_dir))
-
-    def restore(self, checkpoint_path: Any) -> None:
-        """Continues from a checkpoint.
-
-        A killed study's snapshot may name one that was removed since: the trial begins anew, to the same numbers.
-        """
-        if is_complete(Path(checkpoint_path.checkpoint.path)):
-            super().restore(checkpoint_path)
+        if self._trial is not None:
+            self._trial.save(Path(checkpoint_dir))
 
     def load_checkpoint(self, checkpoint: str) -> None:
-        """Continues from a folder that Tune gives."""
-        self._trial.load(Path(checkpoint))
+        """Leaves it to the next step to find the newest checkpoint."""
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Leaves it to the next step to find the newest checkpoint."""
+        self._trial = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Turns the actor over to another trial; nothing of the former one stays but the data in memory."""
-        self._trial = Trial(self._study, new_config)
+        self._config, self._trial = new_config, None
         return True
+
+    def _continued(self) -> Trial:
+        trial = Trial(self._study, self._config)
+        checkpoint = newest_checkpoint(Path(self._study.storage, FOLDER), self.trial_id)
+        if checkpoint is not None:
+            trial.load(checkpoint)
+        return trial

@@ -79,6 +79,11 @@ class Console:
         rung = int(result.get("rung", -1))
         self._view.event("trial_reported", self.progress.reported(trial_id, result), **{"rung": rung})
 
+    def trial_waits(self, trial_id: str, rung: int) -> None:
+        """A trial waits at a rung."""
+        if trial := self.progress.waits(trial_id, rung):
+            self._view.event("trial_waits", trial)
+
     def trial_retried(self, trial_id: str, error: str) -> None:
         """A trial failed and will be tried again."""
         self._view.event("trial_retried", self.progress.retried(trial_id), error=error)

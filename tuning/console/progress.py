@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+STATES = ("running", "waiting", "finished", "stopped", "paused", "failed", "ended")
+"""First words of the states of a trial; ``ended`` is one that ran when the study's budget was spent."""
+
 
 @dataclass
 class TrialProgress:
@@ -17,7 +20,7 @@ class TrialProgress:
         trial_id: Tune's id.
         config: The searched values.
         number: Its place in the order of starting, from 1.
-        state: ``running``, ``again`` while it waits to be tried again, or the reason why it ended.
+        state: ``running``, ``again`` before it is tried again, ``waiting at rung 1``, or the reason why it ended.
         rung: The last completed rung; -1 before the first.
         epoch: Epochs trained.
         progress: Share of the full budget trained, 0 to 1.
@@ -87,6 +90,10 @@ class StudyProgress:
         trial.best = _number(result.get("best_val_spearman"))
         return trial
 
+    def waits(self, trial_id: str, rung: int) -> TrialProgress | None:
+        """Takes in that a trial waits; None if it is known."""
+        return self.ended(trial_id, f"waiting at rung {rung}")
+
     def retried(self, trial_id: str) -> TrialProgress:
         """Takes in a failure after which the trial is tried again."""
         self.trials[trial_id].state = "again"
@@ -101,11 +108,11 @@ class StudyProgress:
         return trial
 
     def counts(self) -> dict[str, int]:
-        """Returns how many trials are running, finished, stopped and failed."""
-        states = [trial.state for trial in self.trials.values()]
-        failed, stopped = (sum(state.startswith(word) for state in states) for word in ("failed", "stopped"))
-        running, finished = sum(trial.live for trial in self.trials.values()), states.count("finished")
-        return {"running": running, "finished": finished, "stopped": stopped, "failed": failed}
+        """Returns how many trials are running, waiting, finished, stopped, paused, failed and ended with the budget."""
+        first = {"again": "running"}
+        words = [trial.state.replace(":", " ").split(" ")[0] for trial in self.trials.values()]
+        words = [first.get(word, word) for word in words]
+        return {word: words.count(word) for word in STATES}
 
     def leader(self) -> TrialProgress | None:
         """Returns the trial with the best score among those that came furthest; None before the first rung."""

@@ -79,6 +79,7 @@ class LineView:
         words = {
             "trial_started": lambda: f"started    {run_name(trial.config)}",
             "trial_reported": lambda: f"rung {trial.rung}     val_spearman {score(trial.score)} at epoch {trial.epoch}",
+            "trial_waits": lambda: trial.state,
             "trial_retried": lambda: f"tried again after: {more.get('error', '')}",
             "trial_ended": lambda: f"{trial.state}; {self._so_far()}",
         }
@@ -90,7 +91,7 @@ class LineView:
 
     def _so_far(self) -> str:
         counts = self._progress.counts()
-        ended = sum(counts.values()) - counts["running"]
+        ended = sum(counts.values()) - counts["running"] - counts["waiting"]
         leader = self._progress.leader()
         best = f", best {score(leader.score)} (trial {leader.number})" if leader else ""
         return f"{ended} of {self._progress.asked} trials ended{best}"

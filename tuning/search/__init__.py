@@ -1,7 +1,26 @@
-"""The search: which configurations to try (HyperOpt) and which trials to stop early (guarded ASHA)."""
+"""The search: which configurations to try, and which trials to stop, to let wait or to continue.
 
-from tuning.search.asha import GuardedASHA, make_scheduler
+``core`` takes every decision and knows nothing of Ray; ``asha`` and ``searcher`` are Ray Tune's two sides of it.
+"""
+
+from tuning.search.core import StudySearch, Verdict, Work
+from tuning.search.journal import Journal, JournalError
+from tuning.search.proposing import Observation
+from tuning.search.region import Region
 from tuning.search.rungs import Decision, Rungs
-from tuning.search.searcher import StudySearcher, make_searcher
+from tuning.search.settings import SearchSettings
+from tuning.search.trials import SearchedTrial
 
-__all__ = ["Decision", "GuardedASHA", "Rungs", "StudySearcher", "make_scheduler", "make_searcher"]
+__all__ = [
+    "Decision",
+    "Journal",
+    "JournalError",
+    "Observation",
+    "Region",
+    "Rungs",
+    "SearchSettings",
+    "SearchedTrial",
+    "StudySearch",
+    "Verdict",
+    "Work",
+]

@@ -1,16 +1,17 @@
 """Asynchronous successive halving without Ray: which score was measured at which rung, and what was decided on it.
 
-Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), in its stopping form: a trial that has
-completed a rung goes on if it is among the best 1/eta of everything measured at that rung so far. A score counts for
-the rung it was measured at and for no other, once, and a decision once taken stands: a trial that reports a rung again
-(after a restart) gets the same answer.
+Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020). In its stopping form a trial that has
+completed a rung goes on if it is among the best 1/eta of everything measured at that rung so far; in its promoting form
+it waits there otherwise, and goes on once it is. A score counts for the rung it was measured at and for no other, once,
+and a decision once taken stands: a trial that reports a rung again (after a restart) gets the same answer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+MODES = ("stop", "promote")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Decision:
         rank: One more than the number of strictly better scores at the rung; tied trials share a rank.
         of: Scores at the rung when the decision was taken, this one included.
         kept: Ranks that went on: the best ``kept`` of ``of``.
-        goes_on: Whether the trial goes on.
+        goes_on: Whether the trial goes on; one that does not has ended, or waits where trials are promoted.
     """
 
     trial: str
@@ -37,22 +38,27 @@ class Decision:
 
 
 class Rungs:
-    """The scores of a study by rung, and the decisions taken on them.
+    """The scores of a study by rung, and the decisions taken on them; deterministic in the order of calls.
 
     Args:
         reduction: The paper's eta: the best 1/eta of a rung go on. None lets every trial go on.
+        mode: ``stop``, or ``promote``: a trial that does not go on at once may do so later.
+        auto: Whether rungs are to be left out of account whose scores say nothing about later ones.
 
     Raises:
-        ValueError: If ``reduction`` is below 2 or no number.
+        ValueError: If ``reduction`` is below 2 or no number, or the mode is neither.
     """
 
-    def __init__(self, reduction: float | None) -> None:
+    def __init__(self, reduction: float | None, mode: str = "stop", *, auto: bool = False) -> None:
         if reduction is not None and not 2 <= reduction < math.inf:
             raise ValueError(f"reduction: {reduction!r} must be a number of at least 2, or None to stop no trial")
-        self.reduction = reduction
+        if mode not in MODES:
+            raise ValueError(f"mode: {mode!r} is not one of {', '.join(MODES)}")
+        self.reduction, self.mode, self.auto = reduction, mode, auto
         self.scores: dict[int, dict[str, float]] = {}
         self._decisions: dict[tuple[str, int], Decision] = {}
-        self._passed: set[tuple[str, int]] = set()
+        self._gone_on: set[tuple[str, int]] = set()
+        self._left: set[str] = set()
 
     def record(self, trial: str, rung: int, score: float) -> None:
         """Files a score under its rung; a score that is already there stays.
@@ -67,28 +73,40 @@ class Rungs:
     def decide(self, trial: str, rung: int) -> Decision:
         """Returns the decision on a trial whose score at the rung is recorded; the same one however often asked."""
         if (trial, rung) not in self._decisions:
-            self._decisions[trial, rung] = self._judge(trial, rung)
+            decision = self._decisions[trial, rung] = self._judge(trial, rung)
+            if decision.goes_on:
+                self._gone_on.add((trial, rung))
         return self._decisions[trial, rung]
 
-    def replay(self, trial: str, scores: Mapping[int, float], *, ended: bool) -> None:
-        """Files what a trial of an interrupted study had measured, in any order of trials.
+    def promotable(self, spent: bool) -> tuple[str, int] | None:
+        """Returns a waiting trial that has earned to go on, and its rung; from the highest rung down, the best first.
 
         Args:
-            trial: Trial id.
-            scores: Its score at every rung it had completed.
-            ended: Whether the trial had ended there; if not, it had passed all of these rungs and passes them again.
+            spent: Whether no new trial will ever start: then shares are rounded up, so that one at least gets through.
         """
-        for rung, score in scores.items():
-            self.record(trial, rung, score)
-        self._passed |= {(trial, rung) for rung in scores if not ended or rung < max(scores)}
+        for rung in sorted(self.scores, reverse=True) if self.mode == "promote" else ():
+            ranked = sorted(self.scores[rung], key=lambda trial: (-self.scores[rung][trial], trial))
+            for trial in ranked[: self._share(len(ranked), up=spent)]:
+                waits = (trial, rung) in self._decisions and (trial, rung) not in self._gone_on
+                if waits and trial not in self._left:
+                    return trial, rung
+        return None
 
-    def decided(self, trial: str, rung: int) -> bool:
-        """Tells whether a decision on the trial at the rung has been taken."""
-        return (trial, rung) in self._decisions
+    def promote(self, trial: str, rung: int) -> None:
+        """Notes that a waiting trial goes on."""
+        self._gone_on.add((trial, rung))
+
+    def leave(self, trial: str) -> None:
+        """Notes that a trial has ended, so that it is never promoted."""
+        self._left.add(trial)
 
     def _judge(self, trial: str, rung: int) -> Decision:
         peers = self.scores[rung]
         rank = 1 + sum(other > peers[trial] for other in peers.values())
-        kept = len(peers) if self.reduction is None else math.ceil(len(peers) / self.reduction)
-        goes_on = rank <= kept or (trial, rung) in self._passed
-        return Decision(trial, rung, peers[trial], rank, len(peers), kept, goes_on)
+        kept = self._share(len(peers), up=self.mode == "stop")
+        return Decision(trial, rung, peers[trial], rank, len(peers), kept, rank <= kept)
+
+    def _share(self, count: int, *, up: bool) -> int:
+        if self.reduction is None:
+            return count
+        return math.ceil(count / self.reduction) if up else math.floor(count / self.reduction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from tuning.tracking.run import RunWriter
 from tuning.tracking.space_text import FILE
 from tuning.tracking.told import ToldClient
 
-ENDINGS = ("finished", "stopped", "failed", "interrupted", "ended")
-"""First words of the reasons why a trial ends; the last is a trial that the study's time limit ended."""
+ENDINGS = ("finished", "stopped", "paused", "failed", "interrupted", "ended")
+"""First words of the reasons why a trial ends; the last is a trial that ran when the study's budget was spent."""
 
 STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's status by the first word of a reason; every other end is FINISHED."""
@@ -74,6 +74,7 @@ class Tracker:
             self._trials[trial_id] = RunWriter(self._client, run)
         run = self._trials[trial_id]
         run.describe(parameters(config, self.record.log_scaled, self.record.shared), self.record.data)
+        run.update({}, {"waits": ""} if run.tags.get("waits") else {})
         run.reopen()
 
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
@@ -82,12 +83,16 @@ class Tracker:
         run.update(_scalars(result), _tags(result))  # first: the compare page preselects the metric written first
         run.add_points(result.get("curve") or [])
 
+    def trial_waits(self, trial_id: str, rung: int) -> None:
+        """Notes where the trial waits, in the tag ``waits``."""
+        self._trials[trial_id].update({}, {"waits": f"at rung {rung}"})
+
     def trial_retried(self, trial_id: str, error: str) -> None:
         """Notes why the trial has to start again from its checkpoint."""
         self._trials[trial_id].update({}, {"last_error": error})
 
     def trial_ended(self, trial_id: str, reason: str) -> None:
-        """Closes the trial's run: FINISHED if it finished or was stopped, FAILED or KILLED by its reason."""
+        """Closes the trial's run: FINISHED if it finished, was stopped or paused, FAILED or KILLED by its reason."""
         run = self._trials[trial_id]
         run.update({}, {"status_reason": reason})
         run.close(STATUS.get(first_word(reason), "FINISHED"))
@@ -111,14 +116,6 @@ class Tracker:
             metrics: Numbers of the model, such as ``objective``.
         """
         return log_model(self._client, self.experiment_id, self._trials[trial_id], name, folder, metrics, self.record)
-
-    def keep_only(self, trial_ids: Collection[str]) -> None:
-        """Deletes the runs of all other trials: begun after the last snapshot of a study that was killed then.
-
-        The study knows nothing of them, and has made the same suggestions again for other trials.
-        """
-        for trial_id in [name for name in self._trials if name not in trial_ids]:
-            self._client.delete_run(self._trials.pop(trial_id).run_id)
 
     def end_study(self, status: str, tags: Mapping[str, str] | None = None) -> None:
         """Closes the study's run, and the runs of trials that are still open as interrupted.
