@@ -1,1 +1,4 @@
-"""The outside benchmark: our search and its peers on LCBench's learning curves, on one clock, in one run."""
+"""The outside benchmark: our search and its peers on LCBench's learning curves, on one clock, in one run.
+
+python -m tuning.bench --data ../shared/data/lcbench --json figures.json
+"""

@@ -118,3 +118,24 @@ def variant(spelled: str) -> Variant:
     if not METHODS[match["name"]].rungs:
         raise BenchError(f"--methods: {spelled} must be plain {match['name']}; it has no rungs")
     return Variant(match["name"], int(match["grace"]), int(match["reduction"]))
+
+
+DEFAULT = tuple(
+    variant(name)
+    for name in (
+        "ours",
+        "random",
+        "ray-hyperopt",
+        "ray-hyperopt@3/3",
+        "optuna-halving",
+        "optuna-halving@3/3",
+        "optuna-hyperband",
+        "optuna-hyperband@3/3",
+        "syne-asha",
+        "syne-asha@3/3",
+        "syne-kde",
+        "syne-kde@3/3",
+    )
+)
+"""What is compared where nothing else is asked for: every peer as it comes, and at the rungs that were best for it on
+the tasks that rules were chosen on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from typing import Any
 
 from syne_tune import config_space
@@ -22,6 +23,7 @@ class SyneTuneScheduler:
     """A scheduler as Syne Tune's tuner would drive it."""
 
     def __init__(self, setting: Setting, scheduler: Any) -> None:
+        logging.getLogger("syne_tune").setLevel(logging.ERROR)  # its own baselines set off its own warning
         rungs = {} if setting.grace is None else {"grace_period": setting.grace, "reduction_factor": setting.reduction}
         self._scheduler = scheduler(
             {name: _domain(domain) for name, domain in setting.domains.items()},
