@@ -12,8 +12,10 @@ from tempfile import TemporaryDirectory
 from pamfn.data.features import Contents
 from pamfn.data.shards import read_table_of_contents
 from tuning.faults import UNSET, Fault, SpaceError
-from tuning.planted import ensure_planted
+from tuning.planted import ensure_planted, planted_contents
+from tuning.selection.openings import opening_faults
 from tuning.space import Draft, Option, read_space
+from tuning.space_rules import Breach
 from tuning.study import Study, absolute, data_location, planted_location, resolve_study
 from tuning.study_file import check_launch
 from tuning.tracking import check_tracking
@@ -38,9 +40,12 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add("--time-budget", metavar="TIME", help="such as 2h or 30m; the same as --set budget.time=TIME")
     add("--seed", type=int, metavar="N", help="the study's seed; the same as --set seed=N")
     change = "change a value of the space, such as search.lr.high=0.01"
+    other = "a study whose results this one starts from: its name or folder; the same as --set warm_start=STUDY"
+    add("--warm-start", metavar="STUDY", help=other)
     add("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
     add("--address", metavar="ADDR", help="a Ray cluster that is running (default: a private one on this machine)")
     add("--resume", action="store_true", help="go on with a study that was interrupted")
+    add("--reopen-test", action="store_true", help="look at a test split again that has been opened before")
     add("--dry-run", action="store_true", help="print the resolved study and start nothing")
     add("--verbose", action="store_true", help="let Ray talk")
     add("--log-format", choices=("text", "json"), default="text", help="how events are written (default text)")
@@ -64,9 +69,30 @@ def requested_study(arguments: argparse.Namespace) -> tuple[Study, Contents]:
     if faults:
         raise SpaceError(draft.space.source, [*draft.faults, *faults])
     study, contents = _resolved(draft, arguments)
-    if not arguments.dry_run:
+    if arguments.resume or not arguments.dry_run:
         check_launch(study, resume=arguments.resume)
-    return study, contents
+    if faults := opening_faults(study, resume=arguments.resume, reopen=arguments.reopen_test):
+        raise SpaceError(draft.space.source, faults)
+    return _warmly(draft, study), contents
+
+
+def _warmly(draft: Draft, study: Study) -> Study:
+    """Returns the study with notes on what it takes over from another.
+
+    Raises:
+        SpaceError: If there is no such other study, or nothing in it can be used.
+    """
+    if study.space.warm_start is None:
+        return study
+    from tuning.search.prior import PriorError
+    from tuning.warm_start import prior_of
+
+    try:
+        return replace(study, notes=(*study.notes, *prior_of(study).notes))
+    except PriorError as error:
+        rule, _, hint = str(error).partition("; ")
+        fault = draft.fault(Breach(("warm_start",), study.space.warm_start, rule, hint))
+        raise SpaceError(draft.space.source, [fault]) from error
 
 
 def _options(arguments: argparse.Namespace) -> list[Option]:
@@ -75,12 +101,16 @@ def _options(arguments: argparse.Namespace) -> list[Option]:
         ("--max-concurrent", "budget.concurrent", arguments.max_concurrent),
         ("--time-budget", "budget.time", arguments.time_budget),
         ("--seed", "seed", arguments.seed),
+        ("--warm-start", "warm_start", arguments.warm_start),
     ]
     return [Option(name, key, value) for name, key, value in given if value is not None]
 
 
 def _resolved(draft: Draft, arguments: argparse.Namespace) -> tuple[Study, Contents]:
-    """Resolves the study; planted data that are not there yet are made elsewhere, only to look into them."""
+    """Resolves the study; planted data that are not there yet are made elsewhere, only to look into them.
+
+    A dry run makes none: it knows their sizes, and the digest stays empty.
+    """
     names = {"tracking_uri": arguments.tracking_uri, "name": arguments.name}
     location = data_location(draft, data=arguments.data, storage=arguments.storage)
     planted = None if arguments.data is not None else draft.space.data.synthetic
@@ -88,6 +118,9 @@ def _resolved(draft: Draft, arguments: argparse.Namespace) -> tuple[Study, Conte
         study = resolve_study(draft, location, storage=arguments.storage, **names)
         return study, read_table_of_contents(location)[1]
     draft.checked()
+    if arguments.dry_run:
+        contents = planted_contents(planted)
+        return resolve_study(draft, location, storage=arguments.storage, contents=contents, **names), contents
     with TemporaryDirectory() as scratch:
         made = planted_location(planted, scratch)
         ensure_planted(planted, Path(made))

@@ -49,9 +49,18 @@ def contents_breaches(space: Space, contents: Contents) -> Iterator[Breach]:
 
 def notes_on(space: Space, contents: Contents) -> tuple[str, ...]:
     """Returns what is allowed and yet worth a line before the study starts."""
+    return tuple(_notes(space, contents))
+
+
+def _notes(space: Space, contents: Contents) -> Iterator[str]:
     if space.evaluation.group is None and any(group is not None for group in contents.groups):
-        return ("the data names a group for its videos and the folds cut through groups: see evaluation.group",)
-    return ()
+        yield "the data names a group for its videos and the folds cut through groups: see evaluation.group"
+    if space.scheduler.type == "asha" and space.scheduler.grace_epochs == "auto":
+        yield "scheduler.grace_epochs auto: rungs that foretell nothing are left out, as the first trials show"
+    if space.budget.stop_at_noise and space.budget.trials > 1:
+        yield "budget.stop_at_noise: the study ends early once another trial would gain less than the score's noise"
+    if space.searcher.type == "grid" and (grid := space.region.grid()) and len(grid) > space.budget.trials:
+        yield f"searcher.type grid: budget.trials {space.budget.trials} leaves out some of {len(grid)} configurations"
 
 
 def _unknown_names(space: Space, contents: Contents) -> Iterator[Breach]:

@@ -61,7 +61,8 @@ def parameters(
             page draws linear axes only.
         shared: Everything else that made the run; entries of a mapping get one parameter each.
     """
-    logs = {f"{name}_log10": round(math.log10(config[name]), 4) for name in log_scaled if name in config}
+    positive = {name: config[name] for name in log_scaled if config.get(name)}  # an inactive one may be 0 or null
+    logs = {f"{name}_log10": round(math.log10(value), 4) for name, value in positive.items()}
     searched = {key: text(value) for key, value in sorted({**config, **logs}.items())}
     rest = {name: value for name, value in (shared or {}).items() if name not in config}
     return searched | {legal(SHARED + key): text(value) for key, value in sorted(_flat(rest).items())}

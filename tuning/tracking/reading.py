@@ -161,7 +161,9 @@ def _trial(client: Any, run: Any, space: Space) -> TrialResult:
 
 def _value(space: Space, name: str, written: str) -> Any:
     """Returns a searched setting's value from its parameter's text."""
-    domain = space.search[name]
+    domain, inactive = space.search[name], space.preset_value(name)
+    if domain.when and text(inactive) == written:
+        return inactive
     if isinstance(domain, ChoiceDomain):
         return next(value for value in domain.values if text(value) == written)
     return json.loads(written)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tuning.conditions import only_when
 from tuning.domains import ChoiceDomain, Domain, describe
 from tuning.study import Study
 
@@ -85,9 +86,10 @@ class StudyRecord:
 
 
 def in_words(domain: Domain) -> str:
-    """Returns a domain for a parameter's text: ``1 to 20, log`` or ``one of 2, 3, 4``."""
+    """Returns a domain for a parameter's text: ``1 to 20, log`` or ``one of 2, 3, 4``, and when it is searched."""
     log = not isinstance(domain, ChoiceDomain) and domain.log
-    return f"{describe(domain)}, log" if log else describe(domain)
+    words = f"{describe(domain)}, log" if log else describe(domain)
+    return f"{words}; {only_when(domain)}" if domain.when else words
 
 
 def _shared(study: Study) -> dict[str, Any]:
