@@ -66,6 +66,8 @@ def _launch(
     study: Study, contents: Contents, arguments: argparse.Namespace, again: Sequence[str], interruption: Interruption
 ) -> int:
     """Runs a study, and says how to go on with it if it is interrupted from here on."""
+    if arguments.resume:
+        _check_journal(study)
     try:
         return _run(study, contents, arguments, again, interruption)
     except KeyboardInterrupt:
@@ -76,6 +78,22 @@ def _launch(
         if not Path(study.storage, FILE).exists():
             raise
         return _say(f"{error}\nresume with: {shlex.join(again)}", SOME_FAILED)
+
+
+def _check_journal(study: Study) -> None:
+    """Checks, before anything is started, that the study's journal can be gone on with.
+
+    Raises:
+        SpaceError: If it cannot.
+    """
+    from tuning.search.journal import FILE as JOURNAL
+    from tuning.search.journal import Journal, JournalError
+    from tuning.study_search import search_of
+
+    try:
+        search_of(study, 1, Journal(Path(study.storage, JOURNAL)))
+    except JournalError as error:
+        raise SpaceError(study.space.source, [Fault("--resume", "", UNSET, str(error))]) from error
 
 
 def _run(

@@ -23,6 +23,7 @@ from tuning.spending import BudgetStopper
 from tuning.study import Study
 from tuning.study_search import search_of
 from tuning.trial import TuneTrial
+from tuning.warm_start import settled_prior
 
 FAILURES = 3  # times a trial is tried again after its process or node was lost
 
@@ -86,6 +87,7 @@ def run_trials(
     """
     outcome = Outcome()
     concurrent = room.trials if study.space.budget.concurrent == "auto" else int(study.space.budget.concurrent)
+    settled_prior(study)
     search = search_of(study, concurrent, Journal(Path(study.storage, FILE)))
     budget = study.space.budget
     stopper = BudgetStopper(

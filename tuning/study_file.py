@@ -16,7 +16,8 @@ from typing import Any
 from pyarrow import fs
 
 from tuning.faults import UNSET, Fault, SpaceError
-from tuning.study import Study
+from tuning.space_model import Space
+from tuning.study import Study, Task
 
 FILE = "study.json"
 FREE = (
@@ -80,6 +81,27 @@ def read_record(storage: str) -> dict[str, Any] | None:
     if not isinstance(record, dict) or record.get("version") != 1:
         raise ValueError(f"{path}: not the record of a study; choose another --name")
     return record
+
+
+def read_launched(root: str, name: str) -> Study | None:
+    """Returns a study as it was launched; None where there is none of this name.
+
+    Raises:
+        ValueError: If its file is not one that ``write_study`` wrote.
+    """
+    record = read_record(f"{root}/{name}")
+    if record is None:
+        return None
+    return Study(
+        name=record["name"],
+        space=Space.model_validate_json(json.dumps(record["space"])),
+        tasks=tuple(Task(**task) for task in record["tasks"]),
+        modalities=tuple(record["modalities"]),
+        data=record["data"],
+        digest=record["digest"],
+        root=root,
+        tracking_uri=record["tracking_uri"],
+    )
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

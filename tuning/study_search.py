@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tuning.search import Journal, SearchSettings, StudySearch
 from tuning.study import Study
+from tuning.warm_start import prior_of
 
 
 def search_of(study: Study, concurrent: int, journal: Journal | None = None) -> StudySearch:
@@ -27,6 +28,7 @@ def settings_of(study: Study, concurrent: int) -> SearchSettings:
         trials=space.budget.trials,
         first=first,
         points=space.fixed_points(),
+        prior=prior_of(study).observations,
         searcher=space.searcher.type,
         warmup=space.searcher.warmup,
         reduction=scheduler.reduction if scheduler.type == "asha" else None,
