@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
+from pamfn.data.features import Contents
+from pamfn.data.planted_sizes import SIZES
 from pamfn.data.shards import write_shards
-from pamfn.data.synthetic import generate
+from pamfn.data.synthetic import VIDEOS_AN_ATHLETE, generate, schema_of
 from tuning.sections import Synthetic
 
 
@@ -27,3 +31,24 @@ def ensure_planted(synthetic: Synthetic, folder: Path) -> None:
         except OSError:
             if not folder.exists():  # if it is: another launch made the same data meanwhile
                 raise
+
+
+def planted_contents(synthetic: Synthetic) -> Contents:
+    """Returns what is known of planted data before they are made: names, splits, groups and sizes.
+
+    Scores and lengths are only spread as theirs are, and the digest is empty.
+    """
+    size = SIZES[synthetic.size]
+    of_class = range(size.train + size.test)
+    videos = [(action, i) for action in size.actions for i in of_class]
+    lengths = np.linspace(*size.segments, num=len(of_class)).round().astype(np.int64)
+    shares = np.tile((np.arange(len(of_class)) + 0.5) / len(of_class), len(size.actions))
+    return Contents(
+        schema=schema_of(size),
+        video_ids=tuple(f"{action}_{i + 1:03d}" for action, i in videos),
+        actions=tuple(action for action, _ in videos),
+        splits=tuple("train" if i < size.train else "test" for _, i in videos),
+        groups=tuple(f"{action}_athlete_{i // VIDEOS_AN_ATHLETE + 1:02d}" for action, i in videos),
+        scores={name: size.largest * shares for name in size.scores},
+        lengths=np.tile(np.random.default_rng(0).permutation(lengths), len(size.actions)),
+    )

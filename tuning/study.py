@@ -180,7 +180,7 @@ def resolve_study(
     space, name = draft.space, name or Path(draft.space.source).stem
     faults = [*draft.faults, *_name_faults(name)]
     try:
-        contents = contents or read_table_of_contents(location)[1]
+        contents = read_table_of_contents(location)[1] if contents is None else contents
     except ShardError as error:
         place = _place_of(location, draft)
         raise SpaceError(space.source, [*faults, *(Fault(place, "", UNSET, text) for text in error.faults)]) from error

@@ -91,7 +91,7 @@ def _plant_class(shape: Size, action: str, seed: int, control: bool) -> Planted:
         for name, scores_V in scores.items()
     }
     features = FeatureSet(
-        schema=_schema(shape),
+        schema=schema_of(shape),
         video_ids=tuple(f"{action}_{video + 1:03d}" for video in range(len(athletes))),
         actions=(action,) * len(athletes),
         splits=("train",) * shape.train + ("test",) * shape.test,
@@ -107,7 +107,8 @@ def _plant_class(shape: Size, action: str, seed: int, control: bool) -> Planted:
     return Planted(features, best, hidden.context[there_VT])
 
 
-def _schema(shape: Size) -> Schema:
+def schema_of(shape: Size) -> Schema:
+    """Returns what shards of planted data say of themselves, all but the digest of their content."""
     return Schema(
         modalities=dict(zip(MODALITIES, shape.widths, strict=True)),
         scores=dict.fromkeys(shape.scores, shape.largest),

@@ -1,0 +1,122 @@
+"""The work of a configuration: its networks side by side, their steps, and the FLOPs of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+
+from pamfn.data.features import Contents, contents_of
+from pamfn.model.outline import outline, training_flops
+from pamfn.phases.memory import replicas_at_once
+from pamfn.phases.order import Order
+from pamfn.phases.replica import Replica, cross_validation, whole_split
+from pamfn.phases.training import milestone_epoch
+from pamfn.recipe import Recipe
+from tuning.study import Study
+
+SHAPING = (
+    "stages",
+    "width",
+    "fusion_nets",
+    "msfd_heads",
+    "cmfd_heads",
+    "policy_layers",
+    "fusion_design",
+    "query_layers",
+    "head_layers",
+    "head_reduction",
+    "phases",
+    "fine_tuned",
+    "fixed_branches",
+    "mixed_start",
+    "batch_size",
+    "clip",
+)
+"""The settings that decide the FLOPs of a step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The networks of one training: the replicas of a trial, or those of the final stage.
+
+    Args:
+        replicas: Who trains on what.
+        contents: The training videos of the study, which the replicas' indices mean.
+        widths: Feature width of each modality.
+    """
+
+    replicas: Sequence[Replica]
+    contents: Contents
+    widths: Mapping[str, int]
+
+    def chunks(self, recipe: Recipe, device: torch.device) -> list[Sequence[Replica]]:
+        """Returns the networks in the groups that train as one program each."""
+        room = replicas_at_once(recipe, self.widths, len(self.replicas), device)
+        return [self.replicas[first : first + room] for first in range(0, len(self.replicas), room)]
+
+    def steps(self, recipe: Recipe, replicas: Sequence[Replica], progress: float) -> int:
+        """Returns the steps of a group up to a share of its budget: those of the network that takes most."""
+        return max(
+            milestone_epoch(progress, recipe.epochs_of(r.task)) * self.steps_an_epoch(recipe, r) for r in replicas
+        )
+
+    def steps_an_epoch(self, recipe: Recipe, replica: Replica) -> int:
+        """Returns the steps of one network's epoch."""
+        lengths = self.contents.lengths[replica.train]
+        return Order(replica.train, lengths, seed=0, batch_size=recipe.batch_size, clip=recipe.clip).steps
+
+
+def networks_of_a_trial(study: Study, contents: Contents) -> Networks:
+    """Returns the networks of a trial, as `tuning.study_data.training_data` cuts them; no features are read."""
+    mine, evaluation = _training_videos(study, contents), study.space.evaluation
+    replicas = cross_validation(
+        mine,
+        study.tasks,
+        folds=evaluation.folds,
+        seeds=evaluation.seeds,
+        seed=study.seed,
+        grouped=evaluation.group is not None,
+    )
+    return Networks(replicas, mine, _widths(study, contents))
+
+
+def final_networks(study: Study, contents: Contents) -> Networks:
+    """Returns the networks of one configuration of the final stage."""
+    mine, seeds = _training_videos(study, contents), study.space.final.seeds
+    replicas = whole_split(mine, study.tasks, seeds=seeds, seed=study.seed, trained_on="train", scored_on=None)
+    return Networks(replicas, mine, _widths(study, contents))
+
+
+def step_flops(recipe: Recipe, widths: Mapping[str, int]) -> int:
+    """Returns the FLOPs of the matrix products of one network's phase-2 step.
+
+    Every FusionNet adds the same, so two counts tell of all K; a count takes a fifth of a second.
+    """
+    plain = Recipe(**{name: getattr(recipe, name) for name in SHAPING})
+    one, two = (_flops(replace(plain, fusion_nets=nets), tuple(widths.items())) for nets in (1, 2))
+    return one + (recipe.fusion_nets - 1) * (two - one)
+
+
+@lru_cache(maxsize=256)
+def _flops(recipe: Recipe, widths: tuple[tuple[str, int], ...]) -> int:
+    fixed = [name for name, _ in widths if recipe.phases == "two" and name not in recipe.fine_tuned]
+    network = outline(recipe, dict(widths))
+    return training_flops(network, recipe.clip, videos=recipe.batch_size, fixed=fixed)
+
+
+def lasting(recipe: Recipe) -> Recipe:
+    """Returns a recipe with room for any number of measured epochs."""
+    return replace(recipe, epochs=1000, phase1_epochs=1000)
+
+
+def _training_videos(study: Study, contents: Contents) -> Contents:
+    actions = {task.action for task in study.tasks}
+    chosen = [i for i in contents.where(split="train").tolist() if contents.actions[i] in actions]
+    return Contents(**contents_of(contents, chosen))
+
+
+def _widths(study: Study, contents: Contents) -> dict[str, int]:
+    return {name: contents.schema.modalities[name] for name in study.modalities}
