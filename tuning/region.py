@@ -20,7 +20,7 @@ from tuning.drawing import bounds, count, decode, draw, encode
 FINITE = 5000  # configurations; larger regions are as good as infinite to a study
 _DRAWS = 2000  # before a region is given up whose constraints leave next to nothing
 _FEW = 100  # before a finite one is counted instead
-_LABOUR = 1_000_000  # configurations looked at in counting a region
+_LABOUR = 100_000  # configurations looked at in counting a region
 
 
 class Region:

@@ -23,11 +23,11 @@ from tuning.space_rules import Breach, touches
 from tuning.yaml_lines import Path
 
 
-def condition_breaches(space: Space) -> Iterator[Breach]:
+def condition_breaches(space: Space, broken: Collection[Path]) -> Iterator[Breach]:
     """Yields each condition on a value that its setting never has, and each circle of conditions."""
     for name, domain in space.search.items():
         for parent, named in (domain.when or {}).items():
-            if parent in space.search:
+            if parent in space.search and not touches(("search", parent), broken):
                 yield from _values_never_taken(("search", name, "when", parent), space.search[parent], named)
     yield from _circles(space.search)
 

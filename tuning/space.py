@@ -105,8 +105,9 @@ def _draft(document: Document, source: str) -> Draft:
     breaches += name_breaches(tree)
     space, structural = _typed(tree)
     breaches += structural
-    breaches += [*value_breaches(space), *condition_breaches(space)]
-    broken = {_part(breach.path) for breach in breaches if breach.path}
+    breaches += value_breaches(space)
+    breaches += condition_breaches(space, _parts(breaches))
+    broken = _parts(breaches)
     space = _sound_settings(space, broken)
     breaches += relation_breaches(space, broken)
     if ("preset",) not in broken:
@@ -139,7 +140,7 @@ def _typed(tree: dict[str, Any]) -> tuple[Space, list[Breach]]:
 
 def _without(tree: dict[str, Any], paths: Collection[yaml_lines.Path]) -> dict[str, Any]:
     """Returns a tree without the parts that hold one of these paths."""
-    parts = {_part(path) for path in paths}
+    parts = set(map(_part, paths))
     kept = {key: value for key, value in tree.items() if (key,) not in parts}
     if "search" in kept:
         kept["search"] = {name: domain for name, domain in kept["search"].items() if ("search", name) not in parts}
@@ -158,6 +159,10 @@ def _sound_settings(space: Space, broken: Collection[yaml_lines.Path]) -> Space:
     first = space.first if space.first == "paper" else kept("first", space.first)
     changes = {"search": kept("search", space.search), "fixed": kept("fixed", space.fixed), "first": first}
     return space.model_copy(update=changes)
+
+
+def _parts(breaches: Collection[Breach]) -> set[yaml_lines.Path]:
+    return {_part(breach.path) for breach in breaches if breach.path}
 
 
 def _part(path: yaml_lines.Path) -> yaml_lines.Path:

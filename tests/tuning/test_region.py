@@ -155,9 +155,9 @@ def test_a_region_without_conditions_is_counted_in_the_order_of_the_file():
 
 
 def test_only_what_is_left_counts_toward_what_is_finite():
-    wide = {"k": whole(1, FINITE), "n": whole(1, 100)}
+    wide = {"k": whole(1, FINITE), "n": whole(1, 10)}
     assert Region(wide).grid() is None
-    assert len(region(wide, "k == 50 * n").grid() or ()) == 100
+    assert len(region(wide, "k == 50 * n").grid() or ()) == 10
     assert Region({"k": whole(1, FINITE + 1)}).grid() is None
 
 

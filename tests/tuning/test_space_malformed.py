@@ -7,6 +7,8 @@ import pytest
 from tuning.space import SpaceError, load_space
 
 LR = "  lr: {type: float, low: 1.0e-4, high: 2.0e-3}\n"
+LAYERS = "  head_layers: {type: choice, values: [1, 2]}\n"
+REDUCTION = "  head_reduction: {type: choice, values: [2, 4], when: {head_layers: 2}}\n"
 
 # name: (file, every line of the message after its head)
 MALFORMED: dict[str, tuple[str, list[str]]] = {
@@ -235,6 +237,211 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
             "line 5: fixed.width: '32' is not a whole number",
         ],
     ),
+    "conditions on what is not searched": (
+        f"version: 1\nfixed: {{schedule: cosine}}\nsearch:\n{LAYERS}"
+        "  head_reduction: {type: choice, values: [2, 4], when: {head_layer: 2}}\n"
+        "  lr_floor: {type: float, low: 1e-6, high: 1e-5, when: {schedule: cosine}}\n"
+        "  lr: {type: float, low: 1e-4, high: 2e-3, when: {lrfloor: 3, K: 4}}\n",
+        [
+            "line 5: search.head_reduction.when.head_layer: is not a setting of the training; "
+            "did you mean `head_layers`?",
+            "line 6: search.lr_floor.when.schedule: is not searched; search it, or leave it out here",
+            "line 7: search.lr.when.K: is not a setting of the training; did you mean `fusion_nets`?",
+            "line 7: search.lr.when.lrfloor: is not a setting of the training; did you mean `lr_floor`?",
+        ],
+    ),
+    "conditions on values that the other setting never has": (
+        f"version: 1\nsearch:\n{LAYERS}"
+        "  head_reduction: {type: choice, values: [2, 4], when: {head_layers: [2, 3]}}\n"
+        "  optimizer: {type: choice, values: [adamw, sgd]}\n"
+        "  clip_norm: {type: choice, values: [null, 2.0], when: {optimizer: sdg}}\n"
+        "  fusion_nets: {type: int, low: 4, high: 12, when: {head_layers: []}}\n",
+        [
+            "line 4: search.head_reduction.when.head_layers[1]: 3 is no value that head_layers can have, one of 1, 2",
+            "line 6: search.clip_norm.when.optimizer: 'sdg' is no value that optimizer can have, one of adamw, sgd; "
+            "did you mean `sgd`?",
+            "line 7: search.fusion_nets.when.head_layers: [] holds no value; name at least one",
+        ],
+    ),
+    "conditions that are none": (
+        f"version: 1\nsearch:\n{LAYERS}  head_reduction: {{type: choice, values: [2, 4], when: [head_layers]}}\n"
+        "  lr: {type: float, low: 1e-4, high: 2e-3, when: {}}\n",
+        [
+            "line 4: search.head_reduction.when: ['head_layers'] must be a mapping such as {head_layers: 2}, "
+            "from a searched setting to its value or values",
+            "line 5: search.lr.when: {} must be a mapping such as {head_layers: 2}, "
+            "from a searched setting to its value or values",
+        ],
+    ),
+    "conditions in a circle": (
+        "version: 1\nsearch:\n  lr: {type: float, low: 1e-4, high: 2e-3, when: {stages: 2}}\n"
+        "  head_layers: {type: choice, values: [1, 2], when: {head_reduction: 4}}\n"
+        f"{REDUCTION}  stages: {{type: choice, values: [2, 3], when: {{stages: 2}}}}\n",
+        [
+            "line 4: search.head_layers.when: goes round in a circle: head_layers -> head_reduction -> head_layers; "
+            "take one of these conditions away",
+            "line 6: search.stages.when: goes round in a circle: stages -> stages; take one of these conditions away",
+        ],
+    ),
+    "a first trial of what is inactive in it": (
+        f"version: 1\nsearch:\n{LAYERS}{REDUCTION}first: {{head_reduction: 4}}\n",
+        [
+            "line 5: first.head_reduction: 4 is given for a setting that is searched only when head_layers is 2; "
+            "leave it out"
+        ],
+    ),
+    "a first trial that makes a setting active and gives it no value": (
+        f"version: 1\nsearch:\n{LAYERS}{REDUCTION}first: {{head_layers: 2}}\n",
+        [
+            "line 4: search.head_reduction: (one of 2, 4) leaves out the paper preset's 1, which is the first trial; "
+            "widen it, or name a first trial: first: {head_reduction: ...}"
+        ],
+    ),
+    "heads that a condition keeps from only some widths": (
+        f"version: 1\nsearch:\n{LAYERS}  width: {{type: choice, values: [90, 100, 256]}}\n"
+        "  head_reduction: {type: choice, values: [4], when: {head_layers: 2, width: [90, 256]}}\n",
+        [
+            "line 5: search.head_reduction: allows head_reduction 4 with width 90, which it does not divide; "
+            "let every value divide every width, or write constraints: [width % head_reduction == 0]"
+        ],
+    ),
+    "constraints that cannot be read": (
+        f"version: 1\nsearch:\n{LR}constraints:\n  - lr <\n  - lr ** 2 < 1\n  - lr < 1 and lr == True\n  - 3\n"
+        "  - 2 < 3\n",
+        [
+            "line 5: constraints[0]: 'lr <' cannot be read beyond its end; write for example lr < 1e-3 or tau_init > 2",
+            "line 6: constraints[1]: 'lr ** 2 < 1' has `lr ** 2` at character 1, which is no part of a constraint; "
+            "write for example lr < 1e-3 or tau_init > 2",
+            "line 7: constraints[2]: 'lr < 1 and lr == True' has True at character 18, which is written true; "
+            "write for example lr < 1e-3 or tau_init > 2",
+            "line 8: constraints[3]: 3 must be text; quote it if it looks like a number",
+            "line 9: constraints[4]: '2 < 3' names no setting; write for example lr < 1e-3 or tau_init > 2",
+        ],
+    ),
+    "constraints between names that are not searched": (
+        f"version: 1\nsearch:\n{LR}constraints: [lrr < 1e-3, lr_floor < lr, width % K == 0]\n",
+        [
+            "line 4: constraints[0]: 'lrr < 1e-3' names lrr, which is not a setting of the training; "
+            "did you mean `lr`?",
+            "line 4: constraints[1]: 'lr_floor < lr' names lr_floor, which is not searched; "
+            "search it, or leave it out here",
+            "line 4: constraints[2]: 'width % K == 0' names K, which is not a setting of the training; "
+            "did you mean `fusion_nets`?",
+            "line 4: constraints[2]: 'width % K == 0' names width, which is not searched; "
+            "search it, or leave it out here",
+        ],
+    ),
+    "constraints that compare words with numbers": (
+        f"version: 1\nsearch:\n{LR}  optimizer: {{type: choice, values: [adamw, sgd]}}\n"
+        "  clip_norm: {type: choice, values: [null, 2.0]}\n"
+        "constraints: [optimizer < 3, optimizer == 3, lr or clip_norm == null, clip_norm < 3]\n",
+        [
+            "line 6: constraints[0]: 'optimizer < 3' cannot be checked: 'adamw' < 3 cannot be compared",
+            "line 6: constraints[1]: 'optimizer == 3' cannot be checked: 'adamw' and 3 are never equal",
+            "line 6: constraints[2]: 'lr or clip_norm == null' cannot be checked: "
+            "lr is 0.0001, which is neither true nor false; compare it",
+            "line 6: constraints[3]: 'clip_norm < 3' cannot be checked: null < 3 cannot be compared",
+        ],
+    ),
+    "constraints that the first trial breaks": (
+        f"version: 1\nsearch:\n{LR}  tau_init: {{type: float, low: 1.0, high: 20.0}}\n"
+        "constraints: [lr < 1e-3, lr * 1e4 > tau_init]\n",
+        [
+            "line 5: constraints[1]: 'lr * 1e4 > tau_init' does not hold for the first trial "
+            "(lr 0.0005, tau_init 10.0); name another first trial: first: {lr: ...}"
+        ],
+    ),
+    "a constraint that nothing satisfies": (
+        f"version: 1\nsearch:\n{LR}constraints: [lr > 2e-3]\n",
+        [
+            "line 4: constraints[0]: 'lr > 2e-3' leaves no configuration to try, or one among thousands drawn; "
+            "loosen it, or widen a range"
+        ],
+    ),
+    "constraints that nothing satisfies together": (
+        "version: 1\nsearch:\n  fusion_nets: {type: int, low: 4, high: 12}\n"
+        "  stages: {type: choice, values: [2, 3]}\nconstraints:\n"
+        "  - fusion_nets > 4 * stages\n  - fusion_nets < 3 * stages\n",
+        [
+            "line 5: constraints: as a whole leaves no configuration to try; loosen one, or widen a range",
+        ],
+    ),
+    "points that are none of the search": (
+        f"version: 1\nsearch:\n{LR}{LAYERS}{REDUCTION}constraints: [lr < 1e-3]\npoints:\n"
+        "  - {lr: 0.01}\n  - {lrr: 1e-3}\n  - {tau_init: 4.0}\n  - {head_layers: 2}\n  - {head_reduction: 2}\n"
+        "  - {lr: 1.5e-3}\n  - {lr: word}\n  - 5e-4\n",
+        [
+            "line 8: points[0].lr: 0.01 is outside the range that is searched, 0.0001 to 0.002",
+            "line 9: points[1].lrr: is not a setting of the training; did you mean `lr`?",
+            "line 10: points[2].tau_init: 4.0 is given for a setting that is not searched; put it under fixed",
+            "line 11: points[3]: leaves head_reduction at the first trial's 1, outside the range that is searched; "
+            "give it a value, one of 2, 4",
+            "line 12: points[4].head_reduction: 2 is given for a setting that is searched only when head_layers is 2; "
+            "leave it out",
+            "line 13: points[5]: {'lr': 0.0015} breaks the constraint 'lr < 1e-3'",
+            "line 14: points[6].lr: 'word' is not a number",
+            "line 15: points[7]: 0.0005 must be a mapping (name: value)",
+        ],
+    ),
+    "points that are there already": (
+        f"version: 1\nsearch:\n{LR}{LAYERS}points:\n"
+        "  - {lr: 1e-3}\n  - {head_layers: 1}\n  - {head_layers: 1, lr: 0.001}\n  - {lr: 1e-3, head_layers: 2}\n",
+        [
+            "line 7: points[1]: is the first trial again; keep one",
+            "line 8: points[2]: is points[0] again; keep one",
+        ],
+    ),
+    "more points than trials": (
+        f"version: 1\nsearch:\n{LR}points: [{{lr: 1e-3}}, {{lr: 2e-3}}]\nbudget: {{trials: 2}}\n",
+        ["line 5: budget.trials: 2 is too few for the first trial and 2 of points; set 3 or more, or take points out"],
+    ),
+    "lists that are none": (
+        f"version: 1\nsearch:\n{LR}constraints: lr < 1\npoints: {{lr: 1e-3}}\nwarm_start: 3\n",
+        [
+            "line 4: constraints: 'lr < 1' must be a list",
+            "line 5: points: {'lr': 0.001} must be a list",
+            "line 6: warm_start: 3 must be text; quote it if it looks like a number",
+        ],
+    ),
+    "a grid without end": (
+        f"version: 1\nsearch:\n{LR}  phase1_epochs: {{type: choice, values: [250]}}\n"
+        "  width: {type: int, low: 4, high: 4096}\n  batch_size: {type: choice, values: [32]}\n"
+        "  epochs: {type: int, low: 1, high: 90000}\nscheduler: {type: none}\nsearcher: {type: grid}\n",
+        [
+            "line 3: search.lr.type: 'float' has no end of values, and searcher.type is grid; "
+            "write {type: choice, values: [...]}",
+            "line 7: search.epochs: (1 to 90000) has more than the 5,000 values of a grid; "
+            "write {type: choice, values: [...]}",
+        ],
+    ),
+    "a grid that is too large": (
+        "version: 1\nsearch:\n  fusion_nets: {type: int, low: 1, high: 64}\n  width: {type: int, low: 4, high: 400}\n"
+        "searcher: {type: grid}\n",
+        [
+            "line 5: searcher.type: 'grid' would try more than 5,000 configurations; "
+            "search fewer values, or set hyperopt or random"
+        ],
+    ),
+    "sections that contradict themselves": (
+        "version: 1\nevaluation: {folds: 3, first_folds: 3}\nscheduler: {type: none, mode: promote}\n"
+        f"search:\n{LR}",
+        [
+            "line 2: evaluation.first_folds: 3 is not fewer than the 3 folds of a whole trial; "
+            "set fewer, or leave it out",
+            "line 3: scheduler.mode: 'promote' needs rungs to wait at, and scheduler.type none has none; "
+            "set scheduler.type to asha",
+        ],
+    ),
+    "faults in places that depend on each other": (
+        "version: 1\nsearch:\n  head_layers: {type: choice, values: [1, 7]}\n"
+        f"{REDUCTION}{LR}constraints: [head_layers == 1 or lr < 1e-3, lr <]\n"
+        "points: [{head_layers: 2}, {lr: 9.0}]\n",
+        [
+            "line 3: search.head_layers.values[1]: 7 is outside 1 to 2",
+            "line 6: constraints[1]: 'lr <' cannot be read beyond its end; write for example lr < 1e-3 or tau_init > 2",
+            "line 7: points[1].lr: 9.0 is outside the range that is searched, 0.0001 to 0.002",
+        ],
+    ),
 }
 
 
@@ -301,7 +508,7 @@ def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_with_no_near_name_lists_the_packaged_spaces() -> None:
-    with pytest.raises(SpaceError, match="packaged spaces are fisv.yaml, .*rg.yaml"):
+    with pytest.raises(SpaceError, match="packaged spaces are .*fisv.yaml, .*rg.yaml"):
         load_space("qqqqqq.yaml")
 
 
