@@ -45,6 +45,23 @@ def test_null_takes_a_setting_out_of_the_search_so_that_it_can_be_fixed() -> Non
     assert space.recipe(space.first_point()).lr == 1e-3
 
 
+def test_conditions_constraints_and_points_can_be_set() -> None:
+    sets = [
+        "search.lr.when={stages: [2, 3]}",
+        "search.tau_init.when.stages=3",
+        "constraints=['fusion_nets <= 4 * stages', 'lr < 1e-3']",
+        "points=[{stages: 2, fusion_nets: 6}]",
+        "warm_start=ball",
+    ]
+    space = load_space("rg.yaml", sets)
+    assert space.search["lr"].when == {"stages": (2, 3)}
+    assert space.search["tau_init"].when == {"stages": 3}
+    assert space.constraints == ("fusion_nets <= 4 * stages", "lr < 1e-3")
+    assert space.fixed_points() == [{"fusion_nets": 6, "tau_init": 10.0, "lr": 5e-4, "stages": 2}]
+    assert space.warm_start == "ball"
+    assert load_space("rg.yaml", [*sets, "search.lr.when=null"]).search["lr"].when is None
+
+
 def test_what_is_no_longer_searched_leaves_the_first_trial_as_well() -> None:
     space = load_space("fisv.yaml", ["search.lr=null"])
     assert space.first_point() == {"fusion_nets": 6, "tau_init": 10.0, "stages": 3}
@@ -66,6 +83,13 @@ def test_a_value_may_hold_an_equals_sign() -> None:
         ("search.lr.hihg=1", "--set: search.lr.hihg: is no key here; did you mean `high`?"),
         ("search.lr.high=1e-5", "--set: search.lr.high: 1e-05 must be above low 0.0001"),
         ("search.fusion_nets.low=2.5", "--set: search.fusion_nets.low: 2.5 must be a whole number"),
+        ("search.lr.when={stagse: 2}", "--set: search.lr.when.stagse: is not a setting of the training; "
+                                       "did you mean `stages`?"),
+        ("search.lr.when.stages=9", "--set: search.lr.when.stages: 9 is no value that stages can have, "
+                                    "one of 2, 3, 4"),
+        ("constraints=[lr > 1]", "--set: constraints[0]: 'lr > 1' leaves no configuration to try, "
+                                 "or one among thousands drawn; loosen it, or widen a range"),
+        ("points=[{lr: 1.0}]", "--set: points[0].lr: 1.0 is outside the range that is searched, 0.0001 to 0.002"),
         ("search.width=null", "--set: search.width: is not searched"),
         ("budget.trials.most=3", "--set: budget.trials.most: cannot be set: budget.trials is not a mapping"),
         ("seed=[1", "--set: seed: '[1' not YAML: expected ',' or ']', but got '<stream end>'"),
