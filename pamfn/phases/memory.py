@@ -43,6 +43,7 @@ def replicas_at_once(recipe: Recipe, widths: Mapping[str, int], replicas: int, d
     """
     room = CPU_BYTES
     if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, of what it freed
+        free = torch.cuda.mem_get_info(device)[0] + kept
         room = int(free * GPU_SHARE) - replicas * network_bytes(recipe, widths)
     return max(1, min(replicas, room // step_bytes(recipe, widths)))

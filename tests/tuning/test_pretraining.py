@@ -64,6 +64,21 @@ def test_branches_come_with_their_score_on_the_held_out_fold(study):
             assert all(torch.equal(value, other[name]) for name, value in state.items())
 
 
+def test_branches_of_some_replicas_leave_the_others_untrained(study):
+    first = pretraining(study)
+    states, scores = first.branches([1])
+    assert [len(mine) for mine in (*states.values(), *scores.values())] == [1] * 6
+    assert (first.trained, first.loaded) == (3, 0)
+    assert all(not BranchStore(study.branch_store).path(keys[0]).exists() for keys in first.keys.values())
+    _, scores = first.branches()
+    assert (first.trained, first.loaded) == (6, 0)
+    assert first.branches([1])[1] == {modality: mine[1:] for modality, mine in scores.items()}
+    again = pretraining(study)
+    again.branches([0])
+    again.branches()
+    assert (again.trained, again.loaded) == (0, 6)
+
+
 def test_a_damaged_branch_is_trained_again(study):
     states, _ = pretraining(study).branches()
     key = pretraining(study).keys["flow"][1]

@@ -58,6 +58,15 @@ def test_on_a_gpu_the_networks_themselves_take_their_room_first(monkeypatch: pyt
     assert replicas_at_once(recipe(), PUBLISHED, 400, torch.device("cuda")) == 1
 
 
+def test_what_torch_keeps_of_freed_memory_is_free_for_the_next_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, step = network_bytes(recipe(), PUBLISHED), step_bytes(recipe(), PUBLISHED)
+    free = int((20 * held + 6.5 * step) / memory.GPU_SHARE)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free // 4, free))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: free)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: free // 4)
+    assert replicas_at_once(recipe(), PUBLISHED, 20, torch.device("cuda")) == 6
+
+
 def test_a_network_holds_weights_gradients_and_two_moments() -> None:
     settings, widths = recipe(width=8, fusion_nets=2), {"rgb": 5, "audio": 4}
     assert network_bytes(settings, widths) == 16 * sum(p.numel() for p in PAMFN(settings, widths, [0]).parameters())
