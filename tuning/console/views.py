@@ -77,7 +77,7 @@ class LineView:
         if name == "trial_reported" and more.get("rung", -1) < 0:
             return
         words = {
-            "trial_started": lambda: f"started    {run_name(trial.config)}",
+            "trial_started": lambda: f"{'started' if trial.rung < 0 else 'continued'}    {run_name(trial.config)}",
             "trial_reported": lambda: f"rung {trial.rung}     val_spearman {score(trial.score)} at epoch {trial.epoch}",
             "trial_waits": lambda: trial.state,
             "trial_retried": lambda: f"tried again after: {more.get('error', '')}",
