@@ -15,7 +15,6 @@ from tuning.faults import UNSET, Fault, SpaceError
 from tuning.planted import ensure_planted, planted_contents
 from tuning.selection.openings import opening_faults
 from tuning.space import Draft, Option, read_space
-from tuning.space_rules import Breach
 from tuning.study import Study, absolute, data_location, planted_location, resolve_study
 from tuning.study_file import check_launch
 from tuning.tracking import check_tracking
@@ -84,15 +83,10 @@ def _warmly(draft: Draft, study: Study) -> Study:
     """
     if study.space.warm_start is None:
         return study
-    from tuning.search.prior import PriorError
-    from tuning.warm_start import prior_of
+    from tuning.warm_start import prior_of  # the search loads HyperOpt
 
-    try:
-        return replace(study, notes=(*study.notes, *prior_of(study).notes))
-    except PriorError as error:
-        rule, _, hint = str(error).partition("; ")
-        fault = draft.fault(Breach(("warm_start",), study.space.warm_start, rule, hint))
-        raise SpaceError(draft.space.source, [fault]) from error
+    prior = prior_of(study, draft.document.line(("warm_start",)))
+    return replace(study, notes=(*study.notes, *prior.notes))
 
 
 def _options(arguments: argparse.Namespace) -> list[Option]:

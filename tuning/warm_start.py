@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuning.faults import near_miss
-from tuning.search.prior import RECORD, Prior, PriorError, keep_prior, kept_prior, read_prior
+from tuning.faults import Fault, SpaceError, near_miss
+from tuning.search.prior import FILE, RECORD, Prior, PriorError, keep_prior, kept_prior, read_prior
 from tuning.study import Study, absolute
 
 
@@ -16,24 +16,33 @@ def settled_prior(study: Study) -> Prior:
     """Returns what a study starts from, and keeps it in the study's folder, where every resumption finds it.
 
     Raises:
-        PriorError: If the other study cannot be the start of this one.
+        SpaceError: If the other study cannot be the start of this one.
         OSError: If the storage cannot be written.
     """
-    prior = prior_of(study)
-    if study.space.warm_start is not None and kept_prior(Path(study.storage)) is None:
-        keep_prior(prior, Path(study.storage))
+    prior, storage = prior_of(study), Path(study.storage)
+    if study.space.warm_start is not None and not (storage / FILE).exists():
+        keep_prior(prior, storage)
     return prior
 
 
-def prior_of(study: Study) -> Prior:
+def prior_of(study: Study, place: int | str = "--warm-start") -> Prior:
     """Returns what a study starts from; nothing is written.
 
+    Args:
+        study: The study.
+        place: The line of its space file, or the option, that names the other.
+
     Raises:
-        PriorError: If the other study cannot be the start of this one.
+        SpaceError: If the other study cannot be the start of this one.
     """
-    if study.space.warm_start is None:
+    named = study.space.warm_start
+    if named is None:
         return Prior()
-    return kept_prior(Path(study.storage)) or read_prior(_other(study, study.space.warm_start), study.space.region)
+    try:
+        return kept_prior(Path(study.storage)) or read_prior(_other(study, named), study.space.region)
+    except PriorError as error:
+        rule, _, hint = str(error).partition("; ")
+        raise SpaceError(study.space.source, [Fault(place, "warm_start", named, rule, hint)]) from error
 
 
 def _other(study: Study, named: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tuning.domains import contains, frozen_value
 from tuning.search.journal import FILE as JOURNAL
-from tuning.search.journal import Journal
+from tuning.search.journal import Journal, JournalError
 from tuning.search.proposing import Observation
 from tuning.search.reading import read
 from tuning.search.region import Region
@@ -122,8 +122,10 @@ def _observations(folder: Path) -> list[Observation]:
                 trials[event["trial"]].reported(read(result), result, event["verdict"], event["reason"])
             elif event["event"] == "ended":
                 trials[event["trial"]].end(event["reason"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except JournalError as error:
         raise PriorError(f"cannot be read: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PriorError(f"cannot be read: {path} is not the journal of a study ({error!r})") from error
     return [trial.observation() for trial in trials.values()]
 
 
