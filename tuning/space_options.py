@@ -64,8 +64,10 @@ def _stop_searching(option: Option, name: str, search: dict[str, Any], document:
     if name not in search:
         document.faults.append(Fault(option.name, option.key, UNSET, "is not searched", near_miss(name, search)))
     search.pop(name, None)
-    if isinstance(first := document.value.get("first"), dict):
-        first.pop(name, None)
+    points = document.value.get("points")
+    for point in (document.value.get("first"), *(points if isinstance(points, list) else ())):
+        if isinstance(point, dict):
+            point.pop(name, None)
 
 
 def _mark(document: Document, path: yaml_lines.Path, name: str) -> None:

@@ -104,7 +104,10 @@ def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterato
         yield Breach(("data", "modalities"), list(modalities), "is too few to fuse", "name at least two")
     if len(modalities) > MOST_MODALITIES:
         yield Breach(("data", "modalities"), list(modalities), "is too many to fuse", "name two or three")
-    searched = getattr(space.search.get("fine_tuned"), "values", None)
+    domain = space.search.get("fine_tuned")
+    searched = domain.values if isinstance(domain, ChoiceDomain) else None
+    if domain and domain.when and searched:
+        searched = (*searched, space.preset_value("fine_tuned"))
     path = ("search", "fine_tuned", "values") if searched else ("fixed", "fine_tuned")
     for name in dict.fromkeys(name for names in searched or [space.value("fine_tuned")] for name in names):
         if name not in modalities:

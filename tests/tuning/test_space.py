@@ -100,6 +100,15 @@ def test_rg_starts_from_the_papers_configuration() -> None:
     assert recipe == Recipe(epochs=recipe.epochs)
 
 
+def test_the_keys_that_rg_lists_beside_its_own_are_keys(tmp_path: Path) -> None:
+    listed = (Path(__file__).parents[2] / "search_spaces" / "rg.yaml").read_text().split("--set KEY=VALUE:\n")[1]
+    pairs = [line.removeprefix("#   ").partition(": ") for line in listed.splitlines()]
+    space = load_space("rg.yaml", [f"{key}={value.split('  #')[0].strip()}" for key, _, value in pairs])
+    assert space.search["head_reduction"].when == {"head_layers": 2}
+    assert (len(space.constraints), len(space.points), space.warm_start) == (2, 2, "ball")
+    assert (space.scheduler.mode, space.budget.device_time, space.budget.stop_at_noise) == ("promote", 144000, True)
+
+
 def test_fisv_starts_from_the_papers_configuration() -> None:
     space = load_space("fisv.yaml")
     recipe = space.recipe(space.first_point())

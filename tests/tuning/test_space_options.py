@@ -62,9 +62,11 @@ def test_conditions_constraints_and_points_can_be_set() -> None:
     assert load_space("rg.yaml", [*sets, "search.lr.when=null"]).search["lr"].when is None
 
 
-def test_what_is_no_longer_searched_leaves_the_first_trial_as_well() -> None:
+def test_what_is_no_longer_searched_leaves_the_first_trial_and_the_points_as_well() -> None:
     space = load_space("fisv.yaml", ["search.lr=null"])
     assert space.first_point() == {"fusion_nets": 6, "tau_init": 10.0, "stages": 3}
+    pointed = load_space("fisv.yaml", ["points=[{lr: 1e-3, stages: 2}]", "search.lr=null"])
+    assert pointed.points == ({"stages": 2},)
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:
