@@ -1,8 +1,8 @@
-"""After the last trial: the chosen configurations trained again on the cluster, then the test split opened."""
+"""After the last trial: configurations are chosen, the opening recorded, their networks trained and judged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,11 @@ from typing import Any
 from pamfn.data.rules import counted
 from tuning.cluster import Room
 from tuning.console import Console
-from tuning.selection import RESULTS, Candidate, choose, folder_of, open_test, read_results, train_final
+from tuning.selection.choosing import REFERENCE, Candidate, Choice, choose
+from tuning.selection.judging import RESULTS, judge, read_results
+from tuning.selection.openings import OpenedBefore, Opening, record_opening
+from tuning.selection.training import folder_of, train_final
+from tuning.selection.words import configurations, lines_of
 from tuning.study import Study
 from tuning.tracking import Tracker
 
@@ -21,7 +25,7 @@ class Finals:
 
     Args:
         results: What ``final.json`` holds; None if the test split stayed closed.
-        failed: Why candidates could not be trained.
+        failed: Why candidates could not be trained, or why the test split stayed closed though it was to be opened.
     """
 
     results: dict[str, Any] | None
@@ -29,35 +33,69 @@ class Finals:
 
 
 def finish(
-    ray: Any, study: Study, room: Room, rows: Sequence[dict[str, Any]], tracker: Tracker, console: Console
+    ray: Any,
+    study: Study,
+    room: Room,
+    rows: Sequence[dict[str, Any]],
+    tracker: Tracker,
+    console: Console,
+    *,
+    reopen: bool = False,
 ) -> Finals:
-    """Trains the best ``final.top`` configurations on the whole training split, and scores them on the test split once.
+    """Trains the best ``final.top`` configurations and the reference on the whole training split, and judges them.
 
-    A study that was interrupted here goes on where it was: networks that are trained are not trained again, and a test
-    split that this study has opened is not opened again.
+    The test split is opened for the choice that was made before, once. A study that was interrupted here goes on where
+    it was, with the same opening: networks that are trained are not trained again.
+
+    Args:
+        ray: The running Ray.
+        study: The study.
+        room: What a training takes.
+        rows: What came of the trials; see `choose`.
+        tracker: Writes to MLflow.
+        console: Tells what happens.
+        reopen: Whether a test split that was opened for anything else may be opened again.
     """
-    candidates = choose(rows, study.space.final.top)
-    if not candidates:
+    choice = choose(study, rows)
+    if choice is None:
         if study.space.final.top:
             console.note("no trial ran its full budget: nothing is chosen and the test split stays closed")
         return Finals(None, [])
+    try:
+        opening = record_opening(study, choice.digest(study.space.final.seeds, study.seed), reopen=reopen)
+    except OpenedBefore as error:
+        return _closed(f"{error}; the trials are kept: resume with --reopen-test, or with --set final.top=0", console)
+    except (OSError, ValueError) as error:
+        return _closed(f"{error}; the trials are kept", console)
     results, failed = read_results(study), dict[str, str]()
-    if results is None:
-        seeds = study.space.final.seeds
-        console.note(f"training the best {len(candidates)} on the whole training split, {counted(seeds, 'seed')} each")
-        failed = _train(ray, study, room, candidates)
-        for trial_id, why in failed.items():
-            console.note(f"final training of trial {trial_id} failed: {why}")
-        candidates = [c for c in candidates if c.trial_id not in failed]
-        if not candidates:
-            return Finals(None, list(failed.values()))
-        results = open_test(study, candidates)
-    elif [row["trial_id"] for row in results["candidates"]] != [c.trial_id for c in candidates]:
-        console.note("this study has opened the test split before, for other candidates; it is not opened again")
-    _track(study, results, tracker)
-    for line in lines_of(results):
-        console.note(line)
+    if results is None or results["opening"]["chosen"] != opening["chosen"]:
+        results, failed = _opened(ray, study, room, choice, opening, console)
+    if results is not None:
+        _track(study, results, tracker)
+        for line in lines_of(results):
+            console.note(line)
     return Finals(results, list(failed.values()))
+
+
+def _closed(why: str, console: Console) -> Finals:
+    note = f"the final stage is left out: {why}"
+    console.note(note)
+    return Finals(None, [note])
+
+
+def _opened(
+    ray: Any, study: Study, room: Room, choice: Choice, opening: Opening, console: Console
+) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """Trains and judges what was chosen; returns the results, and why some could not be trained, by trial."""
+    best, seeds = len(choice.candidates), counted(study.space.final.seeds, "seed")
+    beside = " and the first trial's configuration" if len(choice.trained) > best else ""
+    console.note(f"training the best {best}{beside} on the whole training split, {seeds} each")
+    failed = _train(ray, study, room, choice.trained)
+    for trial_id, why in failed.items():
+        console.note(f"final training of trial {trial_id} failed: {why}")
+    if all(candidate.trial_id in failed for candidate in choice.candidates):
+        return None, failed
+    return judge(study, choice, opening, list(failed)), failed
 
 
 def _train(ray: Any, study: Study, room: Room, candidates: Sequence[Candidate]) -> dict[str, str]:
@@ -77,42 +115,28 @@ def _train(ray: Any, study: Study, room: Room, candidates: Sequence[Candidate]) 
 
 def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
     tracker.log_file(None, Path(study.storage, RESULTS))
-    for row in results["candidates"]:
-        average = row["models"]["fusion"]["average"]
-        metrics = {
-            "final_test_spearman": average["spearman"],
-            "final_test_spearman_low": average["low"],
-            "final_test_spearman_high": average["high"],
-        }
-        tracker.log_scalars(row["trial_id"], metrics)
-        candidate = Candidate(row["rank"], row["trial_id"], row["config"], row["objective"])
-        tracker.log_model(
-            row["trial_id"],
-            f"{study.name}-top{row['rank']}",
-            folder_of(study, candidate),
-            {"objective": row["objective"], **metrics},
-        )
+    for row in configurations(results):
+        metrics = _metrics(row)
+        candidate = Candidate(row["rank"], row["trial_id"], row["config"], row["objective"], row["tie"])
+        if row["trial_id"] != REFERENCE:  # no trial has tried it, so it has no run
+            tracker.log_scalars(row["trial_id"], metrics)
+        if row["rank"]:
+            about = {"objective": row["objective"], **metrics}
+            tracker.log_model(row["trial_id"], f"{study.name}-top{row['rank']}", folder_of(study, candidate), about)
 
 
-def lines_of(results: dict[str, Any]) -> list[str]:
-    """Returns the test split's verdict for reading: every candidate with its interval, beside its single branches."""
-    opening, networks = results["opening"], counted(results["seeds"], "network")
-    lines = [
-        f"test split opened (opening {opening['number']} of this data); {networks} a class, 95% intervals over videos"
-    ]
-    for row in results["candidates"]:
-        fusion = row["models"]["fusion"]
-        classes = "  ".join(f"{name} {_shown(value)}" for name, value in fusion["classes"].items())
-        lines.append(f"top {row['rank']}, trial {row['trial_id']}: average {_shown(fusion['average'])}  {classes}")
-        for name, model in row["models"].items():
-            if name != "fusion":
-                gain = model["fusion_gain"]
-                lines.append(
-                    f"  {name} branch alone: {_shown(model['average'])}; the fusion is "
-                    f"{gain['spearman']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] from it"
-                )
-    return lines
-
-
-def _shown(value: dict[str, Any]) -> str:
-    return f"{value['spearman']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    """Returns a configuration's numbers on the test split by the names that MLflow has them under."""
+    average, optimistic = row["models"]["fusion"]["average"], row["optimistic"]["average"]
+    metrics = {
+        "final_test_spearman": average["spearman"],
+        "final_test_spearman_low": average["low"],
+        "final_test_spearman_high": average["high"],
+        "final_test_optimistic_best_epoch": optimistic["spearman"],
+        "final_test_optimistic_by": optimistic["by"],
+    }
+    if row["difference"]:
+        gap = row["difference"]["average"]
+        named = {"": gap["spearman"], "_low": gap["low"], "_high": gap["high"]}
+        metrics |= {f"final_test_over_first{end}": value for end, value in named.items() if value is not None}
+    return metrics

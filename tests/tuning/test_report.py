@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from html.parser import HTMLParser
 
@@ -115,31 +114,6 @@ def test_the_branches_of_the_best_trial_stand_beside_it(tmp_path):
     write_report(results, str(tmp_path / "out"))
     page = (tmp_path / "out/report.html").read_text()
     assert "Its branches alone, on the same folds: flow 0.187, rgb 0.211." in page
-
-
-def test_the_test_split_is_shown_once_it_was_opened(told, tmp_path):
-    def judged(spearman, **more):
-        return {"spearman": spearman, "low": spearman - 0.15, "high": spearman + 0.12, **more}
-
-    fusion = {"average": judged(0.4567, deviation=0.021), "classes": {"Ball": judged(0.61, deviation=0.01)}}
-    branch = {"average": judged(0.333, deviation=0.04), "classes": {}, "fusion_gain": judged(0.1237)}
-    candidate = {"rank": 1, "trial_id": "t6", "models": {"fusion": fusion, "rgb": branch}}
-    final = {"opening": {"number": 2}, "seeds": 5, "candidates": [candidate]}
-    (tmp_path / "final.json").write_text(json.dumps(final))
-    told.log_file(None, tmp_path / "final.json")
-    write_report(read_study(told.uri, "small"), str(tmp_path))
-    text = (tmp_path / "report.html").read_text()
-    said = (
-        "Test split",
-        "opening 2 of this data",
-        "0.457",
-        "0.307",
-        "0.577",
-        "fusion, Ball",
-        "rgb branch alone",
-        "0.124",
-    )
-    assert [word for word in said if word not in text] == []
 
 
 def test_names_in_the_page_are_escaped(tmp_path):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from tuning.faults import SpaceError
 from tuning.report.files import best_text, table_bytes, write_whole
 from tuning.report.page import page
+from tuning.selection.openings import openings_told
 from tuning.study import absolute
 from tuning.tracking import StudyResults, TrackingError, check_existing, read_study
 
@@ -21,9 +22,11 @@ __all__ = ["main", "write_report"]
 def write_report(results: StudyResults, folder: str) -> list[str]:
     """Writes ``results.parquet``, ``best.yaml`` and ``report.html`` into a folder or URI; returns their paths.
 
-    There is no ``best.yaml`` while no trial has a score.
+    There is no ``best.yaml`` while no trial has a score. How often the test split was opened is read from the folder
+    above.
     """
-    contents = {"results.parquet": table_bytes(results), "report.html": page(results).encode()}
+    openings = openings_told(folder.rpartition("/")[0], results.name, results.tags.get("data_digest", ""))
+    contents = {"results.parquet": table_bytes(results), "report.html": page(results, openings).encode()}
     if ranked := results.ranked():
         contents["best.yaml"] = best_text(results, ranked[0]).encode()
     return [write_whole(folder, name, content) for name, content in sorted(contents.items())]

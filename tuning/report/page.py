@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from html import escape
 from typing import Any
 
 from pamfn.data.rules import counted
 from tuning.report.curves import curves_svg
+from tuning.report.final import final_section, openings_words
 from tuning.report.interval import fold_interval
+from tuning.report.tables import paragraph, score, table
+from tuning.selection.luck import flattery
+from tuning.selection.words import luck_words
 from tuning.tracking import StudyResults, TrialResult
 from tuning.tracking.names import SHORT, short
 from tuning.tracking.record import in_words
@@ -31,11 +35,16 @@ svg .grid { stroke: #e4e8ed; } svg .tick { stroke: #6b7683; }
 CAVEAT = """\
 The score is the Fisher-z mean of Spearman's correlation over the held-out folds of the training split; the test split
 had no part in it. The interval comes from the scatter of the folds, which share training videos: it is a little too
-narrow. And the best of {trials} trials looks better than it is, since it was chosen for its score."""
+narrow. And the best of {trials} trials looks better than it is, since it was chosen for its score{by_how_much}."""
 
 
-def page(results: StudyResults) -> str:
-    """Returns the report of a study, which may be running still."""
+def page(results: StudyResults, openings: Sequence[Mapping[str, Any]] | None = None) -> str:
+    """Returns the report of a study, which may be running still.
+
+    Args:
+        results: The study.
+        openings: The openings of its data's test split; None where they are not known.
+    """
     ranked = results.ranked()
     best = ranked[0] if ranked else None
     sections = [
@@ -44,6 +53,7 @@ def page(results: StudyResults) -> str:
         "<h2>What was found</h2>",
         _found(results, best),
         _final(results),
+        paragraph(openings_words(openings)),
         "<h2>Learning curves</h2>",
         _curves(results, best),
         "<h2>Trials</h2>",
@@ -74,22 +84,40 @@ def _found(results: StudyResults, best: TrialResult | None) -> str:
     lines = [f'<p class="figure">{escape(best.name)}: {escape(_with_interval(best))}</p>']
     prefix = "branch_spearman."
     alone = [
-        f"{key.removeprefix(prefix)} {_score(v)}" for key, v in sorted(best.scalars.items()) if key.startswith(prefix)
+        f"{key.removeprefix(prefix)} {score(v)}" for key, v in sorted(best.scalars.items()) if key.startswith(prefix)
     ]
     if alone:
         lines.append(f"<p>Its branches alone, on the same folds: {escape(', '.join(alone))}.</p>")
     first = next((trial for trial in results.trials if trial.first), None)
     if first is not None and first is not best:
         lines.append(f"<p>The first trial, {escape(first.name)}, had {escape(_with_interval(first))}.</p>")
-    lines.append(f"<p>{CAVEAT.format(trials=len(results.trials))}</p>")
+    luck = luck_words(luck_in(results))
+    by_how_much = f": {luck}" if luck else ""
+    lines.append(paragraph(CAVEAT.format(trials=len(results.trials), by_how_much=by_how_much)))
     return "\n".join(lines)
+
+
+def luck_in(results: StudyResults) -> Mapping[str, Any] | None:
+    """Returns how much of the best trial's score is luck: as the final stage found, or from the folds."""
+    if results.final is not None:
+        found: Mapping[str, Any] | None = results.final["selection"]["luck"]
+        return found
+    estimate = flattery([trial.folds for trial in results.ranked() if trial.finished], results.space.seed)
+    return None if estimate is None else asdict(estimate)
+
+
+def _final(results: StudyResults) -> str:
+    if results.final is None:
+        return ""
+    names = {trial.trial_id: trial.name for trial in results.trials}
+    return final_section(results.final, names, planted=results.space.data.synthetic is not None)
 
 
 def _with_interval(trial: TrialResult) -> str:
     interval = fold_interval(trial.folds) if trial.reason.startswith(("finished", "stopped")) else None
     reach = f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     end = "" if trial.finished else f", {trial.reason or 'running'} after {counted(trial.epochs, 'epoch')}"
-    return f"{_score(trial.score)}{reach}{end}"
+    return f"{score(trial.score)}{reach}{end}"
 
 
 def _curves(results: StudyResults, best: TrialResult | None) -> str:
@@ -98,37 +126,6 @@ def _curves(results: StudyResults, best: TrialResult | None) -> str:
         return "<p>No trial has reported a score.</p>"
     legend = "A line ends where its trial ended; dark blue is the best trial, red are trials that failed."
     return f'<div class="wide">{drawing}</div>\n<p>{legend}</p>'
-
-
-def _final(results: StudyResults) -> str:
-    """Returns the scores on the test split, of the fusion and of each single branch, with their intervals."""
-    if results.final is None:
-        return ""
-    names = {trial.trial_id: trial.name for trial in results.trials}
-    opening, rows = results.final["opening"], []
-    for candidate in results.final["candidates"]:
-        models = candidate["models"]
-        label = names.get(candidate["trial_id"], candidate["trial_id"])
-        rows.append([label, "fusion, average", *_cells(models["fusion"]["average"])])
-        rows += [["", f"fusion, {task}", *_cells(value)] for task, value in models["fusion"]["classes"].items()]
-        for name in [name for name in models if name != "fusion"]:
-            rows.append(["", f"{name} branch alone, average", *_cells(models[name]["average"])])
-            rows.append(["", f"fusion less {name} branch", *_cells(models[name]["fusion_gain"])])
-    note = (
-        f"The best configurations, chosen by their held-out folds, trained on the whole training split over "
-        f"{results.final['seeds']} seeds and scored once on the test split (opening {opening['number']} of this data). "
-        "95% intervals by bootstrap over videos, paired for differences; deviation over seeds."
-    )
-    head = ("configuration", "model", "Spearman", "95% from", "to", "deviation")
-    return "<h2>Test split</h2>" + _table(head, rows, note, text=(0, 1))
-
-
-def _cells(value: Mapping[str, Any]) -> tuple[str, ...]:
-    deviation = value.get("deviation")
-    return (
-        *(_score(value[key]) for key in ("spearman", "low", "high")),
-        "" if deviation is None else _score(deviation),
-    )
 
 
 def _trials(results: StudyResults, ranked: Sequence[TrialResult], best: TrialResult | None) -> str:
@@ -141,8 +138,8 @@ def _trials(results: StudyResults, ranked: Sequence[TrialResult], best: TrialRes
             trial.trial_id + (" (first)" if trial.first else ""),
             *(short(trial.values.get(name, "")) for name in names),
             *(
-                _score(trial.score),
-                _score(trial.best),
+                score(trial.score),
+                score(trial.best),
                 str(trial.epochs),
                 f"{trial.seconds:.0f}",
                 trial.reason or "running",
@@ -151,7 +148,7 @@ def _trials(results: StudyResults, ranked: Sequence[TrialResult], best: TrialRes
         for trial in [*ranked, *rest]
     ]
     note = "Best first: trials that came further go before those that were stopped. best: the highest of any epoch"
-    return _table(head, rows, note, strong=0 if best else None)
+    return table(head, rows, note, strong=(0,) if best else ())
 
 
 def _asked(results: StudyResults) -> str:
@@ -166,30 +163,4 @@ def _asked(results: StudyResults) -> str:
         "code": tags.get("git_commit", tags.get("code_version", "unknown")),
     }
     rows = [[f"search: {name}", words] for name, words in search.items()]
-    return _table(("", ""), [*rows, *([name, str(value)] for name, value in protocol.items())], "", text=(0, 1))
-
-
-def _table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    note: str,
-    *,
-    strong: int | None = None,
-    text: Sequence[int] | None = None,
-) -> str:
-    left = set(text if text is not None else (0, len(head) - 1))
-    kinds = [' class="text"' if column in left else "" for column in range(len(head))]
-    top = "".join(f'<th scope="col"{kind}>{escape(cell)}</th>' for kind, cell in zip(kinds, head, strict=True))
-    body = "".join(_row(row, kinds, best=number == strong) for number, row in enumerate(rows))
-    thead = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    above = f"<p>{escape(note)}</p>" if note else ""
-    return f'{above}<div class="wide"><table>{thead}<tbody>{body}</tbody></table></div>'
-
-
-def _row(cells: Sequence[str], kinds: Sequence[str], *, best: bool) -> str:
-    inner = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
-    return f'<tr class="best">{inner}</tr>' if best else f"<tr>{inner}</tr>"
-
-
-def _score(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    return table(("", ""), [*rows, *([name, str(value)] for name, value in protocol.items())], "", text=(0, 1))
