@@ -94,6 +94,13 @@ class Recipe:
         False, "standardise features with the training fold's statistics", choices=(False, True)
     )
     target: str = _setting("scaled", "learn score / C, or the training fold's quantile", choices=("scaled", "quantile"))
+    # Luck
+    reseed: int = _setting(
+        0,
+        "added into the seed of every phase 2: configurations that differ in nothing else are equal but for luck",
+        low=0,
+        high=1_000_000,
+    )
 
     def __post_init__(self) -> None:
         faults = [fault for name in settings() for fault in check(name, getattr(self, name))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from torch import Tensor
@@ -38,6 +39,7 @@ def fusion_training(
     """
     if (branches is None) != (recipe.phases == "one"):
         raise ValueError(f"phases: {recipe.phases!r} with {'no' if branches is None else 'given'} pretrained branches")
+    replicas = [_reseeded(replica, recipe.reseed) for replica in replicas]
     network = PAMFN(recipe, bank.widths, [derive(r.seed, "fusion") for r in replicas])
     by_name = {name: cast("Branch", branch) for name, branch in network.branches.items()}
     fixed: list[str] = []
@@ -61,6 +63,11 @@ def fusion_training(
         health=lambda: _temperature_faults(network),
         leave=[f"branches.{name}." for name in truly],
     )
+
+
+def _reseeded(replica: Replica, reseed: int) -> Replica:
+    """Returns a replica whose phase 2 draws other luck; its branches were pretrained under its own seed."""
+    return replace(replica, seed=derive(replica.seed, "reseed", reseed)) if reseed else replica
 
 
 def _plan(recipe: Recipe, replicas: Sequence[Replica]) -> Plan:
