@@ -64,9 +64,14 @@ def test_hopeful_first_folds_go_on_to_a_decision_of_the_rung(search):
     assert search.report("0001", whole(0, 0.3)) == Verdict("ends", "stopped at rung 0")
 
 
-def test_a_trial_that_ended_after_its_first_folds_has_no_score_at_the_rung(search):
+def test_a_trial_that_ended_after_its_first_folds_counts_at_the_rung_and_has_no_score_there(search):
     search.report("0001", first_folds(*HOPELESS))
     assert search.rungs.scores == {0: {"0000": 0.5}}
+    search.next()
+    search.report("0002", first_folds(*HOPEFUL))
+    assert search.report("0002", whole(0, 0.45)) == Verdict("goes on")
+    grounds = search.journal.events[-1]["grounds"]
+    assert (grounds["rank"], grounds["of"], grounds["kept"]) == (2, 3, 2)
     observed = search.observations()[1]
     assert (observed.state, dict(observed.scores), tuple(observed.curve)) == ("ended", {}, ())
 

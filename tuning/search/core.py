@@ -195,6 +195,8 @@ class StudySearch:
             return Verdict("ends", f"failed: {reading.fault}"), {}
         if waits_for_folds(result):
             ahead = self._folds.decide(trial, result)
+            if not ahead.goes_on:
+                self.rungs.fall_short(trial, 0)
             return Verdict("goes on" if ahead.goes_on else "ends", ahead.reason), ahead.grounds
         if reading.rung < 0:
             early = f"ended early, at {reading.progress:.0%} of its budget"

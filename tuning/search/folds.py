@@ -7,8 +7,8 @@ budget; here the comparison is at the first rung, where the first folds wait for
 with the best score of all that have completed that rung, and the folds compared are those at that rung. Averages are
 Fisher's, as everywhere in a study.
 
-A decision once taken stands, as ``Rungs`` has it. A trial that ends here has no score at any rung: it was found worse
-than the best of the first rung, but not measured there, so it does not count among the scores of the rung.
+A decision once taken stands, as ``Rungs`` has it. A trial that ends here has no score at any rung; it counts as one
+that came to the first rung and was below all others there (``Rungs.fall_short``), and its configuration as a bad one.
 """
 
 from __future__ import annotations
