@@ -113,11 +113,11 @@ class Scheduler(BaseModel):
 
 
 class Searcher(BaseModel):
-    """Who proposes configurations; the first ``warmup`` of HyperOpt's are random."""
+    """Who proposes configurations: models (after ``warmup`` random ones), chance, or a grid; see ``proposing``."""
 
     model_config = _STRICT
-    type: Literal["hyperopt", "random", "grid"] = "hyperopt"
-    warmup: Count = 16
+    type: Literal["hyperopt+gp", "hyperopt", "gp", "random", "grid"] = "hyperopt+gp"
+    warmup: Count = 8
 
 
 class Budget(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -26,6 +26,19 @@ def comparable(scores: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
     top = max((max(at) for at in z.values()), default=0)
     gains = [_mean_gain(z, rung) for rung in range(top)]
     return {trial: float(np.tanh(at[max(at)] + sum(gains[max(at) :]))) for trial, at in z.items()}
+
+
+def moved_to(own: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Returns scores of another study, shifted and stretched on Fisher's z scale to the mean and spread of one's own.
+
+    What is to be learned from another data set is which configurations are better there, not how good they are. With
+    fewer than two different scores of one's own, the others stay as they are.
+    """
+    mine, theirs = np.array(list(map(_fisher, own))), np.array(list(map(_fisher, others)))
+    if len(set(own)) < 2 or len(set(others)) < 2:
+        return list(others)
+    moved = mine.mean() + (theirs - theirs.mean()) / theirs.std() * mine.std()
+    return [float(score) for score in np.tanh(moved)]
 
 
 def _mean_gain(z: Mapping[str, Mapping[int, float]], rung: int) -> float:

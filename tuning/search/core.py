@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tuning.search.folds import FirstFolds, waits_for_folds
+from tuning.search.informative import Informative
 from tuning.search.journal import Event, Journal
 from tuning.search.proposing import Observation, propose
 from tuning.search.reading import Reading, read
@@ -82,7 +83,8 @@ class StudySearch:
             raise ValueError("; ".join(faults))
         self.region, self.settings = region, settings
         self.journal = Journal() if journal is None else journal
-        self.rungs = Rungs(settings.reduction, settings.mode, auto=settings.auto)
+        auto = Informative(settings.rungs) if settings.auto else None
+        self.rungs = Rungs(settings.reduction, settings.mode, auto=auto)
         self.trials: Trials = {}
         self._folds = FirstFolds()
         self._spent = ""

@@ -1,4 +1,10 @@
-"""Which configuration to try next, as a pure function of what was observed."""
+"""Which configuration to try next, as a pure function of what was observed.
+
+After the points that a space names and, on a warm start, the best ones of the other study, ``warmup`` configurations
+are random. Then models propose: HyperOpt's tree of Parzen estimators, which treats each setting by itself and wanders
+widely; a Gaussian process, which sees settings together and closes in fast; or both by turns (``hyperopt+gp``), so
+that each learns from what the other found and neither is stuck alone.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tuning.search.comparable import comparable
+from tuning.search.comparable import comparable, moved_to
 from tuning.search.region import Region, spelled
-from tuning.search.tree import suggest
 
+MODELS = {"hyperopt+gp": ("gp", "hyperopt"), "hyperopt": ("hyperopt",), "gp": ("gp",)}
+"""Who proposes by turns, by the searcher's type."""
+
+TYPES = (*MODELS, "random", "grid")
+BORROWED = 3  # configurations of the other study that a warm start tries again
+FADES = 4  # times ``warmup`` of this study's own scores, and another study's are no longer looked at
 _ATTEMPTS = 8  # proposals to look at before a finite region is searched for what is left
-TYPES = ("hyperopt", "random", "grid")
+
+Known = list[tuple[Mapping[str, Any], float | None, bool]]
+"""Configurations with their comparable scores, and whether they failed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Proposal:
 
     Args:
         config: Values of the searched settings.
-        by: ``first``, ``point``, ``warm start``, ``random``, ``hyperopt``, ``grid`` or ``left``.
+        by: ``first``, ``point``, ``warm start``, ``random``, ``hyperopt``, ``gp``, ``grid`` or ``left``.
     """
 
     config: dict[str, Any]
@@ -61,6 +74,9 @@ class Asked(Protocol):
     @property
     def points(self) -> Sequence[Mapping[str, Any]]: ...  # noqa: D102
 
+    @property
+    def prior(self) -> Sequence[Observation]: ...  # noqa: D102
+
 
 def propose(
     region: Region, observations: Sequence[Observation], *, number: int, seed: int, settings: Asked
@@ -69,8 +85,7 @@ def propose(
 
     Training is deterministic, so no configuration is proposed twice.
     """
-    given = [Proposal(region.canonical(settings.first), "first")]
-    given += [Proposal(region.canonical(point), "point") for point in settings.points]
+    given = _given(region, settings)
     if number < len(given):
         return given[number]
     tried = {spelled(o.config) for o in observations} | {spelled(proposal.config) for proposal in given}
@@ -87,16 +102,48 @@ def propose(
     return Proposal(left[_generator(seed, number, _ATTEMPTS).integers(len(left))], "left") if left else None
 
 
+def known_of(observations: Sequence[Observation]) -> Known:
+    """Returns observations with scores that can be compared; running and waiting trials count with theirs."""
+    scores = comparable({str(i): o.scores for i, o in enumerate(observations) if o.state != "failed"})
+    return [(o.config, scores.get(str(i)), o.state == "failed") for i, o in enumerate(observations)]
+
+
+def _given(region: Region, settings: Asked) -> list[Proposal]:
+    """Returns what is tried before anything is proposed, each configuration once."""
+    best = sorted((k for k in known_of(settings.prior) if k[1] is not None), key=lambda k: -(k[1] or 0.0))
+    borrowed = [Proposal(region.canonical(config), "warm start") for config, *_ in best]
+    given = [Proposal(region.canonical(settings.first), "first")]
+    given += [Proposal(region.canonical(point), "point") for point in settings.points]
+    seen = {spelled(proposal.config) for proposal in given}
+    new = [proposal for proposal in borrowed if spelled(proposal.config) not in seen]
+    return given + list({spelled(proposal.config): proposal for proposal in new}.values())[:BORROWED]
+
+
 def _proposal(
     region: Region, observations: Sequence[Observation], number: int, generator: np.random.Generator, settings: Asked
 ) -> Proposal:
-    if not region.names or settings.searcher == "random" or number < settings.warmup:
+    models = MODELS.get(settings.searcher, ())
+    if not region.names or not models or (number < settings.warmup and not settings.prior):
         return Proposal(region.draw(generator), "random")
-    known = {str(i): o.scores for i, o in enumerate(observations) if o.state != "failed"}
-    scores = comparable(known)
-    observed = [(o.config, scores.get(str(i))) for i, o in enumerate(observations)]
-    config = suggest(region, observed, seed=int(generator.integers(2**31)))
-    return Proposal(region.canonical(config), "hyperopt")
+    from tuning.search import gaussian, tree  # two seconds, which a dry run has no use for
+
+    known = _with_prior(known_of(observations), settings)
+    by = models[number % len(models)]
+    if by == "gp":
+        config = gaussian.suggest(region, known, generator)
+        return Proposal(region.draw(generator), "random") if config is None else Proposal(config, "gp")
+    observed = [(config, score) for config, score, _ in known]
+    return Proposal(tree.suggest(region, observed, seed=int(generator.integers(2**31))), "hyperopt")
+
+
+def _with_prior(known: Known, settings: Asked) -> Known:
+    """Returns what is known with what another study found before it, moved to the level of this one's scores."""
+    own = [score for _, score, _ in known if score is not None]
+    if len(own) >= FADES * settings.warmup:
+        return known
+    prior = [(config, score) for config, score, _ in known_of(settings.prior) if score is not None]
+    level = moved_to(own, [score for _, score in prior])
+    return [*((config, score, False) for (config, _), score in zip(prior, level, strict=True)), *known]
 
 
 def _generator(seed: int, number: int, attempt: int) -> np.random.Generator:

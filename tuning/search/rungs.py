@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tuning.search.informative import Informative
+
 MODES = ("stop", "promote")
 
 
@@ -43,13 +45,13 @@ class Rungs:
     Args:
         reduction: The paper's eta: the best 1/eta of a rung go on. None lets every trial go on.
         mode: ``stop``, or ``promote``: a trial that does not go on at once may do so later.
-        auto: Whether rungs are to be left out of account whose scores say nothing about later ones.
+        auto: Says which rungs may decide; at the others every trial goes on. None lets all of them decide.
 
     Raises:
         ValueError: If ``reduction`` is below 2 or no number, or the mode is neither.
     """
 
-    def __init__(self, reduction: float | None, mode: str = "stop", *, auto: bool = False) -> None:
+    def __init__(self, reduction: float | None, mode: str = "stop", *, auto: Informative | None = None) -> None:
         if reduction is not None and not 2 <= reduction < math.inf:
             raise ValueError(f"reduction: {reduction!r} must be a number of at least 2, or None to stop no trial")
         if mode not in MODES:
@@ -104,6 +106,10 @@ class Rungs:
         """Notes that a waiting trial goes on."""
         self._gone_on.add((trial, rung))
 
+    def findings(self) -> list[str]:
+        """Returns what has been found out about the rungs, for people; empty where they are given, or not known yet."""
+        return [] if self.auto is None else self.auto.findings(self.scores)
+
     def leave(self, trial: str) -> None:
         """Notes that a trial has ended, so that it is never promoted."""
         self._left.add(trial)
@@ -113,6 +119,8 @@ class Rungs:
         rank = 1 + sum(other > peers[trial] for other in peers.values())
         entered = self._entered(rung)
         kept = self._share(entered, up=self.mode == "stop")
+        if self.auto is not None and not self.auto.decides(rung, self.scores):
+            kept = entered
         return Decision(trial, rung, peers[trial], rank, entered, kept, rank <= kept)
 
     def _entered(self, rung: int) -> int:

@@ -1,0 +1,160 @@
+"""One suggestion of a Gaussian process, and what another trial may be expected to gain, as pure functions.
+
+Scores are modelled on Fisher's z scale over the latent numbers of the settings: a Matern kernel (nu = 5/2) with a
+length scale for each setting, and noise. The next configuration has the largest expected improvement (Jones, Schonlau
+and Welch, 1998) over the best mean at what has been tried; trials without a score count with the score expected of them
+(the "kriging believer" of Ginsbourger et al., 2010), which leads away from them.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from threadpoolctl import threadpool_limits
+
+from tuning.domains import ChoiceDomain, same_value
+from tuning.search.comparable import CLIP
+from tuning.search.region import Region
+
+Array = NDArray[np.float64]
+
+DRAWS = 500  # configurations drawn from the whole region to choose among
+NEAR, REACH, LEADERS = 30, (0.05, 0.15, 0.3), 5  # drawn around the best: how many, how far, around how many
+MOST = 200  # trials that are modelled; a study's latest, and the best of those before them
+_BEST = 50  # of them
+
+
+class _Model(Protocol):
+    kernel_: Any
+
+    def predict(self, X: Array, return_std: bool = False) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What a Gaussian process makes of a study.
+
+    Args:
+        region: What is searched.
+        model: The process, of standardised scores over rows as ``rows`` makes them.
+        tried: The rows of trials with a score.
+        best: The best mean at them, standardised.
+        scale: One standard deviation of the scores on Fisher's z scale.
+        noise: Variance of the noise, standardised.
+    """
+
+    region: Region
+    model: _Model
+    tried: Array
+    best: float
+    scale: float
+    noise: float
+
+    def gain(self, configs: Sequence[Mapping[str, Any]]) -> Array:
+        """Returns the expected improvement of each configuration over the best so far, on Fisher's z scale."""
+        with threadpool_limits(1):
+            mean, deviation = self.model.predict(rows(self.region, configs), return_std=True)
+        deviation = np.sqrt(np.maximum(deviation**2 - self.noise, 1e-10))
+        ahead = (mean - self.best) / deviation
+        improvement: Array = self.scale * deviation * (ahead * norm.cdf(ahead) + norm.pdf(ahead))
+        return improvement
+
+
+def suggest(
+    region: Region, observed: Sequence[tuple[Mapping[str, Any], float | None, bool]], generator: np.random.Generator
+) -> dict[str, Any] | None:
+    """Returns the configuration with the largest expected improvement; None while the scores tell nothing apart.
+
+    Args:
+        region: What is searched.
+        observed: Configurations with their comparable scores (None for none so far) and whether they failed; a failed
+            one counts as the worst.
+        generator: Draws what is chosen among.
+    """
+    belief = believe(region, observed)
+    if belief is None:
+        return None
+    ranked = sorted((o for o in observed if o[1] is not None), key=lambda o: -(o[1] or 0.0))
+    choices = around(region, [config for config, *_ in ranked[:LEADERS]], generator)
+    return choices[int(np.argmax(belief.gain(choices)))]
+
+
+def believe(region: Region, observed: Sequence[tuple[Mapping[str, Any], float | None, bool]]) -> Belief | None:
+    """Returns what the trials so far lead to expect; None with fewer than three different scores."""
+    known = [(config, _fisher(score)) for config, score, _ in observed if score is not None]
+    if len({score for _, score in known}) < 3:
+        return None
+    worst = min(score for _, score in known)
+    known += [(config, worst) for config, score, failed in observed if score is None and failed]
+    known = _thinned(known)
+    waiting = [config for config, score, failed in observed if score is None and not failed]
+    features = rows(region, [config for config, _ in known])
+    scores = np.array([score for _, score in known])
+    middle, scale = float(scores.mean()), float(scores.std())
+    targets = (scores - middle) / scale
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound: a setting without effect
+        model = GaussianProcessRegressor(_kernel(features.shape[1]), alpha=1e-8).fit(features, targets)
+        noise = math.exp(model.kernel_.theta[-1])
+        best = float(model.predict(features).max())
+        if waiting:
+            more = rows(region, waiting)
+            everything = np.vstack([features, more]), np.concatenate([targets, model.predict(more)])
+            model = GaussianProcessRegressor(model.kernel_, alpha=1e-8, optimizer=None).fit(*everything)
+    return Belief(region, model, features, best, scale, noise)
+
+
+def around(
+    region: Region, leaders: Sequence[Mapping[str, Any]], generator: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Returns configurations to choose among: drawn from the whole region, and near the best ones."""
+    drawn = [region.draw(generator) for _ in range(DRAWS)]
+    low, high = region.bounds().T
+    near = []
+    for leader in leaders:
+        for reach in REACH:
+            moves = generator.normal(0.0, reach, (NEAR, len(low))) * (generator.random((NEAR, len(low))) < 0.5)
+            latents = np.clip(region.encode(leader) + moves * (high - low), low, high)
+            near += [region.decode(latent) for latent in latents]
+    return drawn + [config for config in near if region.allowed(config)]
+
+
+def rows(region: Region, configs: Sequence[Mapping[str, Any]]) -> Array:
+    """Returns configurations as rows of numbers from 0 to 1: a column a number, one a value of a choice."""
+    low, high = region.bounds().T
+    latents = (np.array([region.encode(config) for config in configs]) - low) / (high - low)
+    columns = []
+    for place, (name, domain) in enumerate(region.domains.items()):
+        if isinstance(domain, ChoiceDomain):
+            values = [config[name] for config in configs]
+            columns += [np.array([float(same_value(value, member)) for value in values]) for member in domain.values]
+        else:
+            columns.append(latents[:, place])
+    return np.stack(columns, axis=1)
+
+
+def _kernel(columns: int) -> Any:
+    shape = Matern(np.full(columns, 0.5), (0.05, 10.0), nu=2.5)
+    return ConstantKernel(1.0, (0.1, 10.0)) * shape + WhiteKernel(0.05, (1e-4, 1.0))
+
+
+def _thinned(known: list[tuple[Mapping[str, Any], float]]) -> list[tuple[Mapping[str, Any], float]]:
+    """Returns at most ``MOST`` trials: the work grows with the third power of their number."""
+    if len(known) <= MOST:
+        return known
+    latest, before = known[-(MOST - _BEST) :], known[: -(MOST - _BEST)]
+    return sorted(before, key=lambda pair: -pair[1])[:_BEST] + latest
+
+
+def _fisher(score: float) -> float:
+    return math.atanh(min(max(score, -CLIP), CLIP))
