@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from launching import Launch, quick, tracked
+
+from tuning.search import Journal
+from tuning.search.trials import read_trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -42,9 +44,9 @@ def _study(tmp_path_factory, launch_home, address):
 
 
 def last_results(folder: Path) -> list[dict]:
-    """Returns the last result of every trial from Tune's snapshot."""
-    (snapshot,) = (folder / "studies" / "quickstart" / "tune").glob("experiment_state-*.json")
-    return [json.loads(metadata)["last_result"] for _, metadata in json.loads(snapshot.read_text())["trial_data"]]
+    """Returns the last result of every trial from the study's journal."""
+    journal = Journal(folder / "studies" / "quickstart" / "decisions.jsonl")
+    return [held.results[-1] for held in read_trials(journal.events).values()]
 
 
 def test_a_study_on_a_cluster_ends_with_exit_status_0(study):
@@ -66,7 +68,7 @@ def test_shards_branches_and_checkpoints_are_on_the_storage_that_the_nodes_share
     studies = folder / "studies"
     results = tracked(folder)
     assert len(results.trials) == 6
-    assert all(list((studies / "quickstart" / "tune" / t.trial_id).glob("checkpoint_*")) for t in results.trials)
+    assert all(list((studies / "quickstart" / "tune" / "1" / t.trial_id).glob("checkpoint_*")) for t in results.trials)
     assert list((studies / "branches").glob("*.safetensors"))
     assert not list(studies.glob(".asked-*"))
 

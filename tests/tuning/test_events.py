@@ -1,46 +1,20 @@
-"""From Ray Tune to the tracker and the console: a real study of trials that only count."""
+"""From Ray Tune and the journal to the tracker and the console."""
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import ray
-import tracked_study
+from fake_tune import Controller
 from mlflow import MlflowClient
-from ray import tune
-from tracked_study import config, result, tracked
+from scripted import result, search, started
+from tracked_study import config, tracked
+from tracked_study import result as tracked_result
 
 from tuning.console import Console
-from tuning.events import TuneEvents, error_of, listening
-from tuning.search import GuardedASHA
+from tuning.events import TuneEvents
+from tuning.search import Journal
 from tuning.tracking import read_study
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cluster():
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    for module in (sys.modules[__name__], tracked_study):
-        ray.cloudpickle.register_pickle_by_value(module)  # workers cannot import tests
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
-def counting(settings):
-    """A trial whose score is known: configuration n ends with the n-th peak; number 3 raises once and 4 always."""
-    number = settings["fusion_nets"] % 10
-    marker = Path(settings["marks"]) / tune.get_context().get_trial_id()
-    for rung in range(3):
-        if number == 3 and not marker.exists():
-            marker.touch()
-            raise OSError("disk full")
-        if number == 4:
-            raise ValueError("the trial's own message")
-        tune.report(result(rung, peak=0.9 - 0.05 * number))
 
 
 class Told:
@@ -50,79 +24,134 @@ class Told:
         self.events = []
 
     def trial_started(self, trial_id, settings):
-        self.events.append(("started", settings["fusion_nets"]))
+        self.events.append(("started", trial_id))
 
     def trial_reported(self, trial_id, told):
-        self.events.append(("reported", told["rung"]))
+        self.events.append(("reported", trial_id, told["rung"]))
+
+    def trial_waits(self, trial_id, rung):
+        self.events.append(("waits", trial_id, rung))
 
     def trial_retried(self, trial_id, error):
-        self.events.append(("retried", error))
+        self.events.append(("retried", trial_id, error))
 
     def trial_ended(self, trial_id, reason):
-        self.events.append(("ended", reason))
+        self.events.append(("ended", trial_id, reason))
 
 
-@pytest.mark.slow
-def test_tune_drives_the_tracker_and_the_console(tmp_path, capsys):
-    tracker, told = tracked(tmp_path), Told()
-    scheduler = GuardedASHA(reduction=3)
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    tuner = tune.Tuner(
-        counting,
-        param_space={**config(0), "fusion_nets": tune.grid_search([10, 3, 4, 5]), "marks": str(marks)},
-        tune_config=tune.TuneConfig(metric="val_spearman", mode="max", scheduler=scheduler, max_concurrent_trials=1),
-        run_config=tune.RunConfig(
-            name="small",
-            storage_path=str(tmp_path / "studies"),
-            verbose=0,
-            callbacks=[TuneEvents(scheduler.reason)],
-            failure_config=tune.FailureConfig(max_failures=1),
-        ),
-    )
-    with listening(tracker, Console("small", ["fusion_nets"], 4), told):
-        tuner.fit()
-    trials = {trial.values["fusion_nets"]: trial for trial in read_study(tracker.uri, "small").trials}
-    assert trials[10].reason == "finished"
-    assert trials[3].reason.startswith("stopped at rung")
-    assert trials[4].reason.startswith("failed: ")
-    assert trials[4].reason.endswith("ValueError: the trial's own message")
-    assert trials[5].reason == "stopped at rung 0"
-    assert [epoch for epoch, _ in trials[10].curve] == list(range(1, 19))
-    runs = MlflowClient(tracker.uri).search_runs([tracker.experiment_id], "tags.kind = 'trial'")
-    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
-    assert len([event for event in told.events if event[0] == "retried"]) >= 1
-    assert "finished; " in capsys.readouterr().out
+def tune_trial(trial_id, error_file=None):
+    return SimpleNamespace(trial_id=trial_id, config={}, error_file=error_file)
 
 
-@pytest.mark.slow
-def test_a_restored_study_tells_of_trials_that_had_ended(tmp_path):
-    scheduler = GuardedASHA(reduction=3)
-    tuner = tune.Tuner(
-        counting,
-        param_space={**config(0), "fusion_nets": tune.grid_search([10, 5]), "marks": str(tmp_path)},
-        tune_config=tune.TuneConfig(metric="val_spearman", mode="max", scheduler=scheduler, max_concurrent_trials=1),
-        run_config=tune.RunConfig(
-            name="small", storage_path=str(tmp_path / "studies"), verbose=0, callbacks=[TuneEvents(scheduler.reason)]
-        ),
-    )
-    tuner.fit()
+@pytest.fixture
+def story(tmp_path):
+    """A search in its second launch: one trial ended, one waits, one was promoted, one runs."""
+    path = tmp_path / "decisions.jsonl"
+    before = search(Journal(path), mode="promote", reduction=2, concurrent=4)
+    ended, waiting, promoted, _ = started(before, 4)
+    before.report(waiting, result(0, 0.1))
+    before.report(promoted, result(0, 0.5))
+    before.fail(ended, "lost")
+    return search(Journal(path), mode="promote", reduction=2, concurrent=4)
+
+
+def test_trials_that_ended_or_wait_are_told_of_in_the_order_of_suggestion(story):
     told = Told()
-    with listening(told):
-        tune.Tuner.restore(str(tmp_path / "studies" / "small"), trainable=counting).fit()
-    assert [event for event in told.events if event[0] != "reported"] == [
-        ("started", 10),
-        ("ended", "finished"),
-        ("started", 5),
-        ("ended", "stopped at rung 0"),
+    TuneEvents(story, [told]).catch_up()
+    assert told.events == [
+        ("started", "0000"),
+        ("ended", "0000", "failed: lost"),
+        ("started", "0001"),
+        ("reported", "0001", 0),
+        ("waits", "0001", 0),
     ]
 
 
-def test_an_error_is_told_by_its_own_line(tmp_path):
-    file = tmp_path / "error.txt"
-    file.write_text("Failure # 1\nTraceback (most recent call last):\n  File x\nKeyError: 'rgb'\n\n")
-    assert error_of(SimpleNamespace(error_file=str(file))) == "KeyError: 'rgb'"
+def test_a_trial_that_goes_on_is_told_of_with_what_it_had_reported(story):
+    told = Told()
+    events = TuneEvents(story, [told])
+    events.on_trial_start(1, [], tune_trial("0002"))
+    assert told.events[:2] == [("started", "0002"), ("reported", "0002", 0)]
 
 
-def test_an_error_that_left_no_file_is_told_as_such(tmp_path):
-    assert error_of(SimpleNamespace(error_file=None)) == "no reason was recorded"
+def test_nothing_is_told_again_at_the_end_and_nothing_is_left_out(story):
+    told = Told()
+    events = TuneEvents(story, [told])
+    events.catch_up()
+    before = len(told.events)
+    events.catch_up()
+    assert len(told.events) == before
+    story.stop()
+    events.catch_up()
+    assert [event[1:] for event in told.events if event[0] == "ended"] == [
+        ("0000", "failed: lost"),
+        ("0001", "paused at rung 0"),
+        ("0002", "ended early, at 11% of its budget"),
+        ("0003", "ended early, at 0% of its budget"),
+    ]
+
+
+def test_a_trial_that_comes_to_wait_is_told_to_wait_after_its_report():
+    made, told = search(mode="promote"), Told()
+    events = TuneEvents(made, [told])
+    made.next()
+    events.on_trial_start(1, [], tune_trial("0000"))
+    made.report("0000", result(0, 0.5))
+    events.on_trial_result(1, [], tune_trial("0000"), result(0, 0.5))
+    assert told.events[-2:] == [("reported", "0000", 0), ("waits", "0000", 0)]
+
+
+def test_a_lost_process_is_told_as_a_retry_with_its_error(tmp_path):
+    error = tmp_path / "error.txt"
+    error.write_text("Failure # 1\nOSError: disk full\n")
+    made, told = search(), Told()
+    made.next()
+    TuneEvents(made, [told]).on_trial_recover(1, [], tune_trial("0000", str(error)))
+    assert told.events == [("started", "0000"), ("retried", "0000", "OSError: disk full")]
+
+
+def test_a_trial_that_raised_once_too_often_is_told_with_the_reason_of_the_search():
+    made, told = search(), Told()
+    made.next()
+    made.fail("0000", "ValueError: the trial's own message")
+    TuneEvents(made, [told]).on_trial_error(1, [], tune_trial("0000"))
+    assert told.events[-1] == ("ended", "0000", "failed: ValueError: the trial's own message")
+
+
+def test_an_ended_trial_ends_its_run_and_a_waiting_one_keeps_it_open(tmp_path, capsys):
+    tracker, console = tracked(tmp_path), Console("small", ["fusion_nets"], 4)
+    for listener in (tracker, console):
+        for number, rung in enumerate((0, 0, 2)):
+            trial = f"000{number}"
+            listener.trial_started(trial, config(number))
+            listener.trial_reported(trial, tracked_result(rung))
+        listener.trial_waits("0000", 0)
+        listener.trial_waits("0001", 0)
+        listener.trial_started("0001", config(1))
+        listener.trial_ended("0002", "finished")
+        assert listener is tracker or listener.progress.counts()["waiting"] == 1
+    runs = {
+        run.data.tags["trial_id"]: run
+        for run in MlflowClient(tracker.uri).search_runs([tracker.experiment_id], "tags.kind = 'trial'")
+    }
+    assert {trial: run.info.status for trial, run in runs.items()} == {
+        "0000": "RUNNING", "0001": "RUNNING", "0002": "FINISHED"
+    }  # fmt: skip
+    assert (runs["0000"].data.tags["waits"], runs["0001"].data.tags["waits"]) == ("at rung 0", "")
+    tracker.trial_ended("0000", "paused at rung 0")
+    tracker.end_study("finished")
+    results = read_study(tracker.uri, "small")
+    assert results.tags["trials_paused"] == "1"
+    assert {trial.trial_id: trial.reason for trial in results.trials}["0000"] == "paused at rung 0"
+    out = capsys.readouterr().out
+    assert "waiting at rung 0" in out
+    assert "continued" in out
+
+
+def test_a_whole_study_is_told_of_once(tmp_path):
+    made, told = search(mode="promote"), Told()
+    events = TuneEvents(made, [told])
+    controller = Controller(made)
+    controller.run()
+    events.catch_up()
+    assert len([event for event in told.events if event[0] == "ended"]) == len(made.trials)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from tuning.keeping import CheckpointKeeper, latest_checkpoint
+from tuning.keeping import CheckpointKeeper, checkpoints, newest_checkpoint
 from tuning.trial_files import BEST, LAST, MOMENTS, STANDING
 
 
@@ -20,13 +23,15 @@ class Log:
         self.files.append((trial_id, path.name, folder))
 
 
-def checkpoints(folder: Path, trial_id: str, count: int = 2) -> Path:
+def saved(folder: Path, trial_id: str, launch: int = 1, count: int = 2) -> Path:
+    """Makes checkpoints of a trial as a launch leaves them."""
     for index in range(count):
-        checkpoint = folder / trial_id / f"checkpoint_{index:06d}"
+        checkpoint = folder / str(launch) / trial_id / f"checkpoint_{index:06d}"
         checkpoint.mkdir(parents=True)
-        for name in (LAST, BEST, MOMENTS, STANDING):
-            (checkpoint / name).write_text(f"{name} {index}")
-    return folder / trial_id
+        for name in (LAST, BEST, MOMENTS):
+            save_file({"0/weight": torch.zeros(3)}, checkpoint / name)
+        (checkpoint / STANDING).write_text(json.dumps({"ended": False}))
+    return folder
 
 
 def left(folder: Path) -> list[str]:
@@ -38,6 +43,7 @@ def left(folder: Path) -> list[str]:
     [
         ("finished", "finished", True),
         ("finished", "stopped at rung 1", False),
+        ("finished", "paused at rung 1", False),
         ("finished", "failed: diverged", False),
         ("all", "stopped at rung 1", True),
         ("all", "failed: diverged", True),
@@ -45,54 +51,50 @@ def left(folder: Path) -> list[str]:
     ],
 )
 def test_weights_go_where_the_policy_says(tmp_path, policy, reason, kept):
-    checkpoints(tmp_path, "a")
+    saved(tmp_path, "0000")
     log = Log()
-    CheckpointKeeper(tmp_path, policy, log).trial_ended("a", reason)
-    assert log.files == ([("a", name, "checkpoint") for name in (LAST, BEST, STANDING)] if kept else [])
+    CheckpointKeeper(tmp_path, policy, log).trial_ended("0000", reason)
+    assert log.files == ([("0000", name, "checkpoint") for name in (LAST, BEST, STANDING)] if kept else [])
 
 
-def test_checkpoints_of_an_ended_trial_stay_until_the_snapshot_knows_of_the_end(tmp_path):
-    folder = checkpoints(tmp_path, "a")
-    keeper = CheckpointKeeper(tmp_path, "finished", Log(), patience=60.0)
-    before = left(folder)
-    keeper.trial_ended("a", "stopped at rung 1")
-    keeper.trial_started("b", {})
-    assert left(folder) == before
-    keeper.close()
-    assert left(folder) == [f"checkpoint_000001/{STANDING}"]
+def test_of_an_ended_trial_stays_what_says_where_it_stood(tmp_path):
+    saved(saved(tmp_path, "0000", launch=1), "0000", launch=2)
+    CheckpointKeeper(tmp_path, "finished", Log()).trial_ended("0000", "finished")
+    assert left(tmp_path) == [f"2/0000/checkpoint_000001/{STANDING}"]
 
 
-def test_checkpoints_of_an_ended_trial_go_once_the_time_has_passed(tmp_path):
-    folder = checkpoints(tmp_path, "a")
-    keeper = CheckpointKeeper(tmp_path, "finished", Log(), patience=0.0)
-    keeper.trial_ended("a", "finished")
-    keeper.trial_reported("b", {})
-    assert left(folder) == [f"checkpoint_000001/{STANDING}"]
-
-
-def test_checkpoints_of_running_trials_are_left_alone(tmp_path):
-    folder = checkpoints(tmp_path, "a")
-    before = left(folder)
-    keeper = CheckpointKeeper(tmp_path, "all", Log(), patience=0.0)
-    keeper.trial_reported("a", {})
-    keeper.close()
-    assert left(folder) == before
+def test_checkpoints_of_trials_that_run_or_wait_are_left_alone(tmp_path):
+    before = left(saved(tmp_path, "0000"))
+    keeper = CheckpointKeeper(tmp_path, "all", Log())
+    keeper.trial_started("0000", {})
+    keeper.trial_reported("0000", {})
+    keeper.trial_waits("0000", 1)
+    keeper.trial_retried("0000", "an error")
+    keeper.trial_ended("0001", "finished")
+    assert left(tmp_path) == before
 
 
 def test_an_end_that_is_told_again_keeps_nothing_twice(tmp_path):
-    checkpoints(tmp_path, "a")
+    saved(tmp_path, "0000")
     log = Log()
-    keeper = CheckpointKeeper(tmp_path, "all", log)
-    keeper.trial_ended("a", "finished")
-    keeper.trial_ended("a", "finished")
-    keeper.close()
-    resumed = CheckpointKeeper(tmp_path, "all", log)
-    resumed.trial_ended("a", "finished")
+    for _ in range(2):
+        CheckpointKeeper(tmp_path, "all", log).trial_ended("0000", "finished")
     assert len(log.files) == 3
 
 
-def test_the_latest_checkpoint_is_the_newest_complete_one(tmp_path):
-    folder = checkpoints(tmp_path, "a", count=3)
-    (folder / "checkpoint_000002" / STANDING).unlink()
-    assert latest_checkpoint(folder) == folder / "checkpoint_000001"
-    assert latest_checkpoint(tmp_path / "never started") is None
+def test_the_newest_checkpoint_is_the_last_complete_one_of_the_last_launch_that_has_one(tmp_path):
+    for launch in (2, 10):
+        saved(tmp_path, "0000", launch=launch, count=3)
+    assert newest_checkpoint(tmp_path, "0000") == tmp_path / "10" / "0000" / "checkpoint_000002"
+    (tmp_path / "10" / "0000" / "checkpoint_000002" / STANDING).unlink()
+    assert newest_checkpoint(tmp_path, "0000") == tmp_path / "10" / "0000" / "checkpoint_000001"
+    for index in range(2):
+        weights = tmp_path / "10" / "0000" / f"checkpoint_{index:06d}" / MOMENTS
+        weights.write_bytes(weights.read_bytes()[:-1])
+    assert newest_checkpoint(tmp_path, "0000") == tmp_path / "2" / "0000" / "checkpoint_000002"
+
+
+def test_a_trial_without_checkpoints_has_no_newest_one(tmp_path):
+    assert newest_checkpoint(tmp_path / "tune", "0000") is None
+    (tmp_path / "notes").mkdir()
+    assert checkpoints(tmp_path, "0000") == []

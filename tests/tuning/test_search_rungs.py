@@ -66,19 +66,6 @@ def test_two_trials_at_one_rung_at_once_are_judged_on_both_scores():
     assert rungs.decide("better", 0).goes_on
 
 
-def test_replayed_trials_give_the_same_scores_in_any_order_and_pass_again_what_they_had_passed():
-    records = {"a": {0: 0.3, 1: 0.4}, "b": {0: 0.1}, "c": {0: 0.2, 1: 0.2}}
-    ended = {"a": False, "b": True, "c": False}
-    for order in ("abc", "cab", "bca"):
-        rungs = Rungs(3)
-        for trial in order:
-            rungs.replay(trial, records[trial], ended=ended[trial])
-        assert rungs.scores == {0: {"a": 0.3, "b": 0.1, "c": 0.2}, 1: {"a": 0.4, "c": 0.2}}
-        assert rungs.decide("c", 0).goes_on, "it had gone on to rung 1 before the interruption"
-        assert rungs.decide("c", 1).goes_on, "it was running, so it had been told to go on"
-        assert not rungs.decide("b", 0).goes_on
-
-
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=60), st.sampled_from([2.0, 3.0, 4.0, 2.5]))
 def test_a_trial_goes_on_exactly_if_fewer_than_its_share_are_better(scores, reduction):
     for i, goes_on in enumerate(verdicts(scores, reduction)):

@@ -94,17 +94,42 @@ def test_a_checkpoint_without_its_moments_is_refused(checkpoint):
         Trial(study, CONFIG).load(folder)
 
 
+def actor(study, trial_id):
+    """What Tune starts for a trial."""
+    made = TuneTrial.__new__(TuneTrial)
+    made.setup(CONFIG, study)
+    made._trial_info = SimpleNamespace(trial_id=trial_id)
+    return made
+
+
+def kept(study, folder, trial_id, launch):
+    """Puts a checkpoint where a launch of the study keeps it."""
+    return Path(shutil.copytree(folder, Path(study.storage, "tune", str(launch), trial_id, "checkpoint_000000")))
+
+
 @pytest.mark.parametrize("lost", [STANDING, LAST, MOMENTS, None])
 def test_a_trial_whose_checkpoint_was_removed_begins_anew(checkpoint, lost):
     study, folder = checkpoint
-    actor = TuneTrial.__new__(TuneTrial)
-    actor._trial = Trial(study, CONFIG)
+    place = kept(study, folder, f"without {lost}", launch=1)
     if lost is None:
-        shutil.rmtree(folder)
+        shutil.rmtree(place)
     else:
-        (folder / lost).unlink()
-    actor.restore(SimpleNamespace(checkpoint=SimpleNamespace(path=str(folder))))
-    assert actor._trial.curve == []
+        (place / lost).unlink()
+    assert actor(study, f"without {lost}")._continued().curve == []
+
+
+def test_a_trial_goes_on_from_the_newest_complete_checkpoint_of_any_launch_however_it_comes_to_start(checkpoint):
+    study, folder = checkpoint
+    kept(study, folder, "0007", launch=2)
+    (kept(study, folder, "0007", launch=10) / MOMENTS).unlink()
+    made = actor(study, "0007")
+    assert made._continued().curve == json.loads((folder / STANDING).read_text())["curve"]
+    made._trial = Trial(study, CONFIG)
+    made.restore(None)
+    assert made._trial is None, "the next step looks for the checkpoint again"
+    made._trial = Trial(study, CONFIG)
+    assert made.reset_config(CONFIG)
+    assert made._trial is None
 
 
 def test_a_checkpoint_of_another_version_is_refused(checkpoint):
