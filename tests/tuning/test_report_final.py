@@ -93,7 +93,7 @@ def test_the_table_holds_every_configuration_by_class_and_on_average(page):
 def test_the_optimistic_column_is_marked_and_says_by_how_much(page):
     text = page(final())
     assert "best epoch (optimistic)" in text
-    said = "Released protocol: best test epoch (of 40); it would name trial t6 the winner with 0.500, +0.012 ahead"
+    said = "Released protocol: best test epoch (of 40); it would call trial t6 the winner with 0.500 against 0.488 of"
     assert said in text
     assert "optimistic by 0.043 here." in text
 

@@ -57,12 +57,14 @@ def optimistic_verdict(results: Results) -> str:
     """Returns what the released protocol would say of the same networks, and by how much it flatters them."""
     rows = configurations(results)
     best = max(rows, key=lambda row: float(row["optimistic"]["average"]["spearman"]))
-    found = best["optimistic"]["average"]
-    rest = [row["optimistic"]["average"]["spearman"] for row in rows if row is not best]
-    ahead = f", {signed(found['spearman'] - max(rest))} ahead of the next" if rest else ""
+    found, reference = best["optimistic"]["average"], results["reference"]
+    against = ""
+    if reference and not is_reference(results, best):
+        beaten = reference["optimistic"]["average"]["spearman"]
+        against = f" against {beaten:.3f} of {reference_words(results)}"
     return (
-        f"released protocol: best test epoch (of {best['optimistic']['epochs']}); it would name trial "
-        f"{best['trial_id']} the winner with {found['spearman']:.3f}{ahead}; optimistic by {found['by']:.3f} here"
+        f"released protocol: best test epoch (of {best['optimistic']['epochs']}); it would call trial "
+        f"{best['trial_id']} the winner with {found['spearman']:.3f}{against}; optimistic by {found['by']:.3f} here"
     )
 
 
