@@ -38,12 +38,14 @@ class Observation:
         scores: Its score at every rung it has completed.
         state: ``running``, ``waiting``, ``ended`` or ``failed``.
         curve: Its learning curve: share of the full budget, and score.
+        error: Standard error of its last score on Fisher's z scale; None where that is not known.
     """
 
     config: Mapping[str, Any]
     scores: Mapping[int, float]
     state: str = "running"
     curve: Sequence[tuple[float, float]] = field(default=())
+    error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuning.domains import frozen_value
+from tuning.search.noise import standard_error
 from tuning.search.proposing import Observation
 from tuning.search.reading import Reading, read
 
@@ -88,7 +89,15 @@ class SearchedTrial:
 
     def observation(self) -> Observation:
         """Returns what a proposal may learn from the trial."""
-        return Observation(self.config, dict(self.scores), self.state, tuple(sorted(self.curve.items())))
+        curve = tuple(sorted(self.curve.items()))
+        return Observation(self.config, dict(self.scores), self.state, curve, standard_error(self.replica_scores))
+
+    @property
+    def replica_scores(self) -> Mapping[str, float]:
+        """The last score of every replica, by ``class/fold0/seed0``; empty where it reported none."""
+        points = [point for result in self.results[-1:] for point in result.get("curve") or []]
+        scores: Mapping[str, float] = points[-1].get("scores", {}) if points else {}
+        return scores
 
 
 Trials = dict[str, SearchedTrial]
