@@ -85,7 +85,7 @@ def _networks(study: Study, networks: Networks) -> Iterator[str]:
 
 def _trials(study: Study, outlook: Outlook) -> Iterator[str]:
     budget, searcher = study.space.budget, study.space.searcher
-    warmup = f", the first {searcher.warmup} at random" if searcher.type == "hyperopt" else ""
+    warmup = f", the first {searcher.warmup} at random" if searcher.type not in ("random", "grid") else ""
     at_once = f"{outlook.concurrent} at once here (budget.concurrent: {budget.concurrent})"
     yield f"{outlook.trials}, {at_once}; {searcher.type}{warmup}"
     if outlook.trials < budget.trials:

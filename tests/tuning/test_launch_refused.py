@@ -33,6 +33,7 @@ REFUSED = {
     "no time": (quick("--time-budget", "soon"), "budget.time: 'soon'"),
     "a name with a slash": (quick("--name", "a/b"), "--name: 'a/b'"),
     "nothing to resume": (quick("--resume"), "--resume: there is no study at"),
+    "nothing to resume in a dry run": (quick("--resume", "--dry-run"), "--resume: there is no study at"),
     "a tracking URI of no kind": (quick("--tracking-uri", "mlruns"), "tracking URI 'mlruns'"),
     "a server that is not there": (quick("--tracking-uri", "http://127.0.0.1:9"), "no answer"),
     "a storage that is a URI": (quick("--storage", "s3://bucket/studies"), "--storage: 's3://bucket/studies' is a URI"),
@@ -108,10 +109,10 @@ def test_a_dry_run_prints_the_study_and_writes_nothing(folder, capsys):
     said = capsys.readouterr().out
     assert "study mine: 7 trials of 4 networks each" in said
     assert "rungs at 25%, 50%, 100% of each class's budget" in said
-    assert "on disk while it runs" in said
+    assert "on disk while it runs" in " ".join(said.split())
     assert "seed: 5" in said
     assert "time: 5400.0" in said
-    assert f"data: {folder}/studies/data/planted-tiny-seed0" in said
+    assert f"data       {folder}/studies/data/planted-tiny-seed0" in said
     assert list(folder.iterdir()) == []
 
 

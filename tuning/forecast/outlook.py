@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +21,7 @@ from tuning.forecast.halving import Course, imagine
 from tuning.forecast.machine import Machine
 from tuning.forecast.pace import Pace
 from tuning.forecast.ranges import Range
-from tuning.forecast.work import Networks, final_networks, networks_of_a_trial, step_flops
+from tuning.forecast.work import final_networks, networks_of_a_trial, step_flops
 from tuning.study import Study
 
 POOL = 24  # configurations that stand for all
@@ -45,7 +46,7 @@ class Outlook:
         asked = space.budget.concurrent
         self.concurrent = self.room if asked == "auto" else min(int(asked), self.room)
         self.networks = networks_of_a_trial(study, contents)
-        self.finals = final_networks(study, contents) if space.final.top else Networks((), contents, {})
+        self.finals = final_networks(study, contents) if space.final.top else replace(self.networks, replicas=())
         self.first = space.recipe(space.first_point())
         self.pool = [self.first, *map(space.recipe, drawn(space, POOL, study.seed)[1:])]
         self.device = torch.device("cuda" if machine.gpus else "cpu")

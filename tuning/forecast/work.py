@@ -32,10 +32,9 @@ SHAPING = (
     "fine_tuned",
     "fixed_branches",
     "mixed_start",
-    "batch_size",
     "clip",
 )
-"""The settings that decide the FLOPs of a step."""
+"""The settings that decide the FLOPs of one video in a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +92,18 @@ def final_networks(study: Study, contents: Contents) -> Networks:
 def step_flops(recipe: Recipe, widths: Mapping[str, int]) -> int:
     """Returns the FLOPs of the matrix products of one network's phase-2 step.
 
-    Every FusionNet adds the same, so two counts tell of all K; a count takes a fifth of a second.
+    Every video and every FusionNet adds the same, so two counts tell of all; one takes a fifth of a second.
     """
     plain = Recipe(**{name: getattr(recipe, name) for name in SHAPING})
     one, two = (_flops(replace(plain, fusion_nets=nets), tuple(widths.items())) for nets in (1, 2))
-    return one + (recipe.fusion_nets - 1) * (two - one)
+    return recipe.batch_size * (one + (recipe.fusion_nets - 1) * (two - one))
 
 
 @lru_cache(maxsize=256)
 def _flops(recipe: Recipe, widths: tuple[tuple[str, int], ...]) -> int:
     fixed = [name for name, _ in widths if recipe.phases == "two" and name not in recipe.fine_tuned]
     network = outline(recipe, dict(widths))
-    return training_flops(network, recipe.clip, videos=recipe.batch_size, fixed=fixed)
+    return training_flops(network, recipe.clip, videos=1, fixed=fixed)
 
 
 def lasting(recipe: Recipe) -> Recipe:
