@@ -43,11 +43,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a method is: its module in this package and the function there; the package that it needs; has it rungs?"""
+    """A line of the table.
+
+    Args:
+        module: The module in this package.
+        function: The function there that builds the method.
+        needs: Packages that the module imports and the platform does not need.
+        rungs: Whether the method has rungs that can be set.
+    """
 
     module: str
     function: str
-    package: str = ""
+    needs: tuple[str, ...] = ()
     rungs: bool = True
 
     def build(self, setting: Setting) -> Method:
@@ -64,12 +71,12 @@ METHODS: dict[str, Entry] = {
     "ours-random": Entry("ours", "random_configurations"),
     "random": Entry("random_search", "random_search", rungs=False),
     "ray-hyperopt": Entry("ray_tune", "asha_hyperopt"),
-    "optuna-halving": Entry("optuna_tpe", "successive_halving", "optuna"),
-    "optuna-hyperband": Entry("optuna_tpe", "hyperband", "optuna"),
-    "syne-asha": Entry("syne_tune_asha", "random_search", "syne_tune"),
-    "syne-kde": Entry("syne_tune_asha", "density_estimate", "syne_tune"),
-    "syne-bore": Entry("syne_tune_asha", "density_ratio", "syne_tune"),
-    "syne-cqr": Entry("syne_tune_asha", "conformal_quantiles", "syne_tune"),
+    "optuna-halving": Entry("optuna_tpe", "successive_halving", ("optuna",)),
+    "optuna-hyperband": Entry("optuna_tpe", "hyperband", ("optuna",)),
+    "syne-asha": Entry("syne_tune_asha", "random_search", ("syne_tune",)),
+    "syne-kde": Entry("syne_tune_asha", "density_estimate", ("syne_tune",)),
+    "syne-bore": Entry("syne_tune_asha", "density_ratio", ("syne_tune",)),
+    "syne-cqr": Entry("syne_tune_asha", "conformal_quantiles", ("syne_tune", "huggingface_hub")),
 }
 
 
@@ -88,10 +95,12 @@ class Variant:
 
     @property
     def missing(self) -> str:
-        """What to say where the method's package is not installed; empty where it is."""
-        if not self.entry.package or importlib.util.find_spec(self.entry.package):
+        """What to say where a package that the method needs is not installed; empty where all are."""
+        absent = [package for package in self.entry.needs if importlib.util.find_spec(package) is None]
+        if not absent:
             return ""
-        return f"{self.name}: left out, {self.entry.package} is missing; pip install 'pamfn-tuning[bench]'"
+        beside = " huggingface-hub" if "huggingface_hub" in absent else ""
+        return f"{self.name}: left out, without {', '.join(absent)}; pip install 'pamfn-tuning[bench]'{beside}"
 
     def build(self, domains: Mapping[str, Domain], *, seed: int, workers: int, epochs: int) -> Method:
         """Returns the method, ready to run."""

@@ -6,6 +6,7 @@ import datetime
 import logging
 from typing import Any
 
+import numpy as np
 from syne_tune import config_space
 from syne_tune.backend.trial_status import Trial
 from syne_tune.optimizer.baselines import ASHA, ASHABORE, ASHACQR, BOHB
@@ -24,6 +25,8 @@ class SyneTuneScheduler:
 
     def __init__(self, setting: Setting, scheduler: Any) -> None:
         logging.getLogger("syne_tune").setLevel(logging.ERROR)  # its own baselines set off its own warning
+        seed = derive(setting.seed, "syne tune") % 2**31
+        np.random.seed(seed)  # noqa: NPY002 - from which its random search draws, whatever seed it is given
         rungs = {} if setting.grace is None else {"grace_period": setting.grace, "reduction_factor": setting.reduction}
         self._scheduler = scheduler(
             {name: _domain(domain) for name, domain in setting.domains.items()},
@@ -31,7 +34,7 @@ class SyneTuneScheduler:
             time_attr="epoch",
             max_t=setting.epochs,
             do_minimize=False,
-            random_seed=derive(setting.seed, "syne tune") % 2**31,
+            random_seed=seed,
             **rungs,
         )
         self._trials: dict[str, Any] = {}
