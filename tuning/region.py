@@ -45,6 +45,7 @@ class Region:
         self.domains: dict[str, Domain] = dict(domains)
         self.defaults = {name: frozen_value(value) for name, value in defaults.items() if name in self.domains}
         self.constraints = tuple(constraints)
+        self._conditional = {name for name, domain in self.domains.items() if domain.when}
         self._check_names()
         self._order = parents_first(self.domains)
 
@@ -133,7 +134,9 @@ class Region:
             tried: Configurations as ``spelled``.
         """
         grid = self.grid()
-        return None if grid is None else [config for config in grid if spelled(config) not in tried]
+        if grid is None:
+            return None
+        return [config for config, text in zip(grid, self._spellings, strict=True) if text not in tried]
 
     @cached_property
     def _grid(self) -> list[dict[str, Any]] | None:
@@ -152,13 +155,17 @@ class Region:
             partial = grown
         return [{name: config[name] for name in self.domains} for config in partial]
 
+    @cached_property
+    def _spellings(self) -> list[str]:
+        return [spelled(config) for config in self._grid or ()]
+
     def _with(self, name: str, config: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yields a configuration of what comes before a setting with each value that the setting may have."""
         values = possible(self.domains[name]) if self._matters(name, config) else (self.defaults[name],)
         return ({**config, name: value} for value in values)
 
     def _matters(self, name: str, config: Mapping[str, Any]) -> bool:
-        return matters(name, self.domains, config)
+        return name not in self._conditional or matters(name, self.domains, config)
 
     def _outside(self, point: Mapping[str, Any]) -> Iterator[str]:
         active = self.active(point)
@@ -179,8 +186,7 @@ class Region:
         for place, names in named.items():
             if unknown := sorted(names - set(self.domains)):
                 raise ValueError(f"{place}: {', '.join(unknown)} is not searched")
-        bare = [name for name, domain in self.domains.items() if domain.when and name not in self.defaults]
-        if bare:
+        if bare := sorted(self._conditional - set(self.defaults)):
             raise ValueError(f"{bare[0]}: has a condition and no default to train with where it does not hold")
 
 

@@ -24,11 +24,13 @@ FREE = (
     "data",
     "space.data.path",
     "space.budget.time",
+    "space.budget.device_time",
     "space.budget.concurrent",
     "space.resources.gpu",
     "space.resources.cpu",
     "space.tracking.checkpoints",
     "space.final.top",
+    "space.final.ties",
     "space.final.seeds",
 )
 """What a resumed study may have differently: none of it changes what a trial is or how it is judged."""

@@ -59,7 +59,16 @@ def test_an_unchanged_study_is_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["budget.time=1h", "budget.concurrent=7", "resources.gpu=0", "final.top=1", "tracking.checkpoints=all"]
+    "change",
+    [
+        "budget.time=1h",
+        "budget.concurrent=7",
+        "resources.gpu=0",
+        "final.top=1",
+        "final.ties=0",
+        "budget.device_time=9h",
+        "tracking.checkpoints=all",
+    ],
 )
 def test_what_does_not_change_a_trial_may_differ_on_resume(change: str, tmp_path: Path) -> None:
     write_study(study(tmp_path))
