@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pamfn.recipe import settings
+from pamfn.recipe import PRESETS, settings
 from tuning import constraints
 from tuning.faults import UNSET, near_miss
 from tuning.space_rules import Breach, mapping
@@ -35,7 +36,7 @@ def name_breaches(tree: Mapping[str, Any]) -> Iterator[Breach]:
     for name, domain in search.items():
         yield from _names_of_condition(("search", name, "when"), mapping(domain).get("when"), search)
     for place, text in enumerate(_list(tree.get("constraints"))):
-        yield from _names_of_constraint(("constraints", place), text, search)
+        yield from _names_of_constraint(("constraints", place), text, tree)
 
 
 def _list(value: Any) -> Sequence[Any]:
@@ -57,7 +58,7 @@ def _names_of_condition(path: Path, when: Any, search: Mapping[str, Any]) -> Ite
             yield Breach((*path, parent), UNSET, *_not_searched(parent, search))
 
 
-def _names_of_constraint(path: Path, text: Any, search: Mapping[str, Any]) -> Iterator[Breach]:
+def _names_of_constraint(path: Path, text: Any, tree: Mapping[str, Any]) -> Iterator[Breach]:
     """Yields what makes a text no constraint on searched settings."""
     if not isinstance(text, str):
         return
@@ -66,9 +67,20 @@ def _names_of_constraint(path: Path, text: Any, search: Mapping[str, Any]) -> It
     except ValueError as error:
         yield Breach(path, text, str(error), "" if "; " in str(error) else f"write for example {_EXAMPLE}")
         return
+    search = mapping(tree.get("search"))
     for name in sorted(names - set(search)):
         rule, hint = _not_searched(name, search)
-        yield Breach(path, text, f"names {name}, which {rule}", hint)
+        value = _held(name, tree)
+        yield Breach(path, text, f"names {name}, which {rule}", hint if value is None else f"write its value, {value}")
+
+
+def _held(name: str, tree: Mapping[str, Any]) -> Any:
+    """Returns the number or the word that a setting is fixed at; None for other values, and for what is no setting."""
+    if name not in settings():
+        return None
+    preset = PRESETS.get(str(tree.get("preset")), {})
+    value = mapping(tree.get("fixed")).get(name, preset.get(name, settings()[name].default))
+    return json.dumps(value) if isinstance(value, (bool, int, float, str)) else None
 
 
 def _not_searched(name: str, search: Mapping[str, Any]) -> tuple[str, str]:

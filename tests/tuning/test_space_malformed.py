@@ -323,12 +323,10 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         [
             "line 4: constraints[0]: 'lrr < 1e-3' names lrr, which is not a setting of the training; "
             "did you mean `lr`?",
-            "line 4: constraints[1]: 'lr_floor < lr' names lr_floor, which is not searched; "
-            "search it, or leave it out here",
+            "line 4: constraints[1]: 'lr_floor < lr' names lr_floor, which is not searched; write its value, 5e-06",
             "line 4: constraints[2]: 'width % K == 0' names K, which is not a setting of the training; "
             "did you mean `fusion_nets`?",
-            "line 4: constraints[2]: 'width % K == 0' names width, which is not searched; "
-            "search it, or leave it out here",
+            "line 4: constraints[2]: 'width % K == 0' names width, which is not searched; write its value, 256",
         ],
     ),
     "constraints that compare words with numbers": (
