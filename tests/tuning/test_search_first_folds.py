@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tuning.domains import FloatDomain
 from tuning.search.core import StudySearch, Verdict
 from tuning.search.journal import FILE, Journal
+from tuning.search.proposing import known_of
 from tuning.search.region import Region
 from tuning.search.replay import replay
 from tuning.search.settings import SearchSettings
@@ -74,6 +76,25 @@ def test_a_trial_that_ended_after_its_first_folds_counts_at_the_rung_and_has_no_
     assert (grounds["rank"], grounds["of"], grounds["kept"]) == (2, 3, 2)
     observed = search.observations()[1]
     assert (observed.state, dict(observed.scores), tuple(observed.curve)) == ("ended", {}, ())
+
+
+def test_a_configuration_that_ended_after_its_first_folds_is_a_bad_one_to_the_searcher(search):
+    search.report("0001", first_folds(*HOPELESS))
+    search.next()
+    assert [(score, bad) for _, score, bad in known_of(search.observations())] == [
+        (pytest.approx(0.5), False),
+        (None, True),
+        (None, False),
+    ]
+
+
+def test_first_folds_are_not_judged_at_a_rung_that_has_yet_to_prove_itself():
+    search = StudySearch(REGION, replace(SETTINGS, auto=True, rungs=4), Journal())
+    search.next()
+    search.next()
+    assert search.report("0000", whole(0, 0.5)) == Verdict("goes on")
+    assert search.report("0001", first_folds(*HOPELESS)) == Verdict("goes on")
+    assert search.report("0001", whole(0, 0.1)) == Verdict("goes on")
 
 
 def test_first_folds_told_again_after_a_restart_get_the_same_answer_and_no_line(search, tmp_path):

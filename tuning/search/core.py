@@ -195,7 +195,7 @@ class StudySearch:
         self._file(trial, reading, result)
         if reading.fault:
             return Verdict("ends", f"failed: {reading.fault}"), {}
-        if waits_for_folds(result):
+        if waits_for_folds(result) and self.rungs.may_decide(0):
             ahead = self._folds.decide(trial, result)
             if not ahead.goes_on:
                 self.rungs.fall_short(trial, 0)

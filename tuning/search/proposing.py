@@ -26,7 +26,7 @@ FADES = 4  # times ``warmup`` of this study's own scores, and another study's ar
 _ATTEMPTS = 8  # proposals to look at before a finite region is searched for what is left
 
 Known = list[tuple[Mapping[str, Any], float | None, bool]]
-"""Configurations with their comparable scores, and whether they failed."""
+"""Configurations with their comparable scores, and whether they failed or ended without a score."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,13 @@ def propose(
 
 
 def known_of(observations: Sequence[Observation]) -> Known:
-    """Returns observations with scores that can be compared; running and waiting trials count with theirs."""
+    """Returns observations with scores that can be compared; running and waiting trials count with theirs.
+
+    A trial that ended without a score did so after its first folds, and is as bad as one that failed.
+    """
     scores = comparable({str(i): o.scores for i, o in enumerate(observations) if o.state != "failed"})
-    return [(o.config, scores.get(str(i)), o.state == "failed") for i, o in enumerate(observations)]
+    bad = [o.state == "failed" or (o.state == "ended" and not o.scores) for o in observations]
+    return [(o.config, scores.get(str(i)), bad[i]) for i, o in enumerate(observations)]
 
 
 def _given(region: Region, settings: Asked) -> list[Proposal]:

@@ -106,6 +106,10 @@ class Rungs:
         """Notes that a waiting trial goes on."""
         self._gone_on.add((trial, rung))
 
+    def may_decide(self, rung: int) -> bool:
+        """Tells whether trials may be judged at a rung; one that says nothing about later ones ends none."""
+        return self.auto is None or self.auto.decides(rung, self.scores)
+
     def findings(self) -> list[str]:
         """Returns what has been found out about the rungs, for people; empty where they are given, or not known yet."""
         return [] if self.auto is None else self.auto.findings(self.scores)
@@ -119,7 +123,7 @@ class Rungs:
         rank = 1 + sum(other > peers[trial] for other in peers.values())
         entered = self._entered(rung)
         kept = self._share(entered, up=self.mode == "stop")
-        if self.auto is not None and not self.auto.decides(rung, self.scores):
+        if not self.may_decide(rung):
             kept = entered
         return Decision(trial, rung, peers[trial], rank, entered, kept, rank <= kept)
 
