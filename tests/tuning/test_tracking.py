@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from tracked_study import config, point, result, run_trials, study, tracked
 
+from pamfn.metrics import fisher_mean
 from tuning.tracking import TrackingError, read_study
 
 
@@ -154,6 +155,18 @@ def test_a_nan_is_written_as_a_nan_and_ends_nothing(tmp_path):
     again.trial_reported("t0", result(0, curve=broken, val_spearman=math.nan, best_val_spearman=0.3))
     assert [step for step, _ in history(again, "t0")] == [1, 2]
     assert [trial.score for trial in read_study(tracker.uri, "small").ranked()] == []
+
+
+def test_a_trial_that_ended_after_its_first_folds_shows_what_they_scored(tmp_path):
+    tracker = tracked(tmp_path)
+    tracker.trial_started("t0", config(0))
+    ahead = {"folds": {"done": 2, "of": 5}, "fold_scores": {"0": 0.2, "1": 0.4}, "best_val_spearman": None}
+    tracker.trial_reported("t0", result(0, val_spearman=None, curve=[], **ahead) | {"rung": -1})
+    tracker.trial_ended("t0", "stopped after 2 of 5 folds at rung 0")
+    (run,) = runs_of(tracker)
+    assert run.data.metrics["first_folds_spearman"] == pytest.approx(fisher_mean([0.2, 0.4]))
+    assert not {"objective", "val_spearman", "best_val_spearman"} & set(run.data.metrics)
+    assert run.info.status == "FINISHED"
 
 
 def test_class_names_with_odd_characters_get_curves(tmp_path):

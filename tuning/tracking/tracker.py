@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pamfn.metrics import fisher_mean
+from tuning.search.folds import fold_scores, waits_for_folds
 from tuning.tracking.experiment import find_runs, newest_study_run, open_experiment
 from tuning.tracking.location import absolute, alone, client_of
 from tuning.tracking.models import log_model
@@ -156,14 +158,16 @@ def first_word(reason: str) -> str:
 def _scalars(result: Mapping[str, Any]) -> dict[str, float]:
     """Returns a trial as of now in numbers.
 
-    ``objective`` is the score at the last completed rung, ``branch_spearman.rgb`` that of a pretrained branch alone on
-    the same folds.
+    ``objective`` is the score at the last completed rung, ``first_folds_spearman`` that of the folds which went ahead,
+    ``branch_spearman.rgb`` that of a pretrained branch alone on the same folds.
     """
     keys = {"best_val_spearman": "best_val_spearman", "epoch": "epochs_trained"}
     keys |= {"train_seconds": "train_seconds", "parameters": "weight_count"}
     if result.get("rung", -1) >= 0:
         keys["val_spearman"] = "objective"
     scalars = {name: float(result[key]) for key, name in keys.items() if result.get(key) is not None}
+    if waits_for_folds(result):
+        scalars["first_folds_spearman"] = fisher_mean(fold_scores(result))
     branches = result.get("branch_val_spearman") or {}
     return scalars | {legal(f"branch_spearman.{modality}"): float(score) for modality, score in branches.items()}
 
