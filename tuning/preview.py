@@ -57,7 +57,7 @@ def _pace(outlook: Outlook) -> Pace | str:
     """Returns how fast this machine trains, or why that could not be measured."""
     threads = max(1, int(outlook.study.space.resources.cpu))
     try:
-        return measure(outlook.first, outlook.costliest, outlook.networks, threads=threads)
+        return measure(outlook.first, outlook.costliest, outlook.networks, device=outlook.device, threads=threads)
     except NotMeasured as error:
         return str(error)
 

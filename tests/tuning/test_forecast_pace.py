@@ -37,7 +37,7 @@ def test_a_step_lies_between_those_that_were_measured_and_beyond_them_in_proport
 def test_a_measured_step_is_that_of_the_networks_that_train_side_by_side(study, networks):
     settings = first(study)
     costly = replace(settings, fusion_nets=8)
-    pace = measure(settings, costly, networks, threads=1)
+    pace = measure(settings, costly, networks, device=CPU, threads=1)
     assert pace.together == 2
     assert pace.where == "cpu, 1 thread"
     one = step_flops(settings, networks.widths)
@@ -50,7 +50,7 @@ def test_a_measured_step_is_that_of_the_networks_that_train_side_by_side(study, 
 
 def test_measuring_leaves_the_threads_and_the_randomness_as_they_were(study, networks):
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
-    measure(first(study), first(study), networks, threads=threads + 1)
+    measure(first(study), first(study), networks, device=CPU, threads=threads + 1)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), state)
 
@@ -58,14 +58,14 @@ def test_measuring_leaves_the_threads_and_the_randomness_as_they_were(study, net
 def test_a_step_that_would_take_too_long_is_measured_in_a_smaller_batch(study, networks, monkeypatch):
     flops = step_flops(first(study), networks.widths)
     monkeypatch.setitem(pace_module.SLOWEST, "cpu", flops / 1600)  # a batch of 16 would take 1,600 s, and 4 take 400
-    pace = measure(first(study), first(study), networks, threads=1, patience=1000.0)
+    pace = measure(first(study), first(study), networks, device=CPU, threads=1, patience=1000.0)
     assert pace.videos == 4
     assert pace.points[0][0] == pace.first == flops / 4
 
 
 def test_without_time_nothing_is_measured(study, networks, monkeypatch):
     with pytest.raises(NotMeasured, match="one step of two videos is"):
-        measure(first(study), first(study), networks, threads=1, patience=0.0)
+        measure(first(study), first(study), networks, device=CPU, threads=1, patience=0.0)
 
 
 def test_a_network_that_the_memory_does_not_hold_is_not_measured(study, networks, monkeypatch):
@@ -73,7 +73,7 @@ def test_a_network_that_the_memory_does_not_hold_is_not_measured(study, networks
     with pytest.raises(
         NotMeasured, match="one step of two videos is .* GFLOP and takes .* GB; the machine has 0.0 GB free"
     ):
-        measure(first(study), first(study), networks, threads=1)
+        measure(first(study), first(study), networks, device=CPU, threads=1)
 
 
 def test_a_trial_takes_its_steps_and_its_scorings(study, networks):
@@ -110,7 +110,9 @@ def test_a_forecast_trial_takes_as_long_as_a_real_one(study, networks):
         states[modality] = branch_states(branch)
     ratios = []
     for _ in range(3):
-        forecast = sum(Durations(study, measure(settings, settings, networks, threads=1), CPU).legs(settings, networks))
+        forecast = sum(
+            Durations(study, measure(settings, settings, networks, device=CPU, threads=1), CPU).legs(settings, networks)
+        )
         training = fusion_training(settings, data.replicas, data.bank, states)
         took = pace_module._seconds(lambda t=training: list(t.run(study.milestones(settings))))
         ratios.append(took / forecast)
@@ -120,5 +122,5 @@ def test_a_forecast_trial_takes_as_long_as_a_real_one(study, networks):
 
 def test_a_recipe_is_measured_in_its_own_preset(study, networks):
     released = recipe("released", width=8, stages=2, fusion_nets=2, batch_size=8, clip=24)
-    assert measure(released, released, networks, threads=1).points[0][1] > 0
-    assert measure(replace(released, phases="one"), released, networks, threads=1).branch == 0
+    assert measure(released, released, networks, device=CPU, threads=1).points[0][1] > 0
+    assert measure(replace(released, phases="one"), released, networks, device=CPU, threads=1).branch == 0

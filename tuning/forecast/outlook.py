@@ -25,7 +25,7 @@ from tuning.forecast.work import final_networks, networks_of_a_trial, step_flops
 from tuning.study import Study
 
 POOL = 24  # configurations that stand for all
-STUDIES, MOST_TRIALS = 200, 1000  # imagined studies; fewer where a study has very many trials
+STUDIES, MOST_TRIALS = 200, 400  # imagined studies; fewer where a study has very many trials
 UNSURE = (0.75, 2.0)  # a step beside other trials takes this much of the measured one
 START = Range(30.0, 15.0, 60.0)  # seconds
 
@@ -49,7 +49,7 @@ class Outlook:
         self.finals = final_networks(study, contents) if space.final.top else replace(self.networks, replicas=())
         self.first = space.recipe(space.first_point())
         self.pool = [self.first, *map(space.recipe, drawn(space, POOL, study.seed)[1:])]
-        self.device = torch.device("cuda" if machine.gpus else "cpu")
+        self.device = torch.device("cuda" if machine.gpus and space.resources.gpu != 0 else "cpu")
 
     @cached_property
     def flops(self) -> list[int]:

@@ -68,7 +68,15 @@ class NotMeasured(RuntimeError):  # noqa: N818  # reads as what it is
     """No step could be measured; the message says why."""
 
 
-def measure(first: Recipe, costliest: Recipe, networks: Networks, *, threads: int, patience: float = PATIENCE) -> Pace:
+def measure(
+    first: Recipe,
+    costliest: Recipe,
+    networks: Networks,
+    *,
+    device: torch.device,
+    threads: int,
+    patience: float = PATIENCE,
+) -> Pace:
     """Returns how fast this machine trains the first configuration of a study, and its costliest one.
 
     One network is measured, then as many side by side as train as one program, then the costliest configuration; each
@@ -78,13 +86,13 @@ def measure(first: Recipe, costliest: Recipe, networks: Networks, *, threads: in
         first: The first trial's recipe.
         costliest: The one with the most FLOPs a step.
         networks: The networks of a trial.
-        threads: Threads of a trial's process.
+        device: What a trial trains on.
+        threads: Threads of its process.
         patience: Seconds for all of it.
 
     Raises:
         NotMeasured: If not even a small batch of one network fits the memory or the time.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with _threads(threads):
         return _Measuring(networks, device, time.perf_counter() + patience).pace(first, costliest, threads)
 

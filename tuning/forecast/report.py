@@ -148,8 +148,9 @@ def fits(outlook: Outlook, *, elsewhere: bool) -> Iterator[str]:
     needed = trial_memory(outlook)
     asked = f"a trial asks for {resources.cpu:g} CPU and {resources.gpu} GPU: {counted(room, 'trial')} at once"
     yield f"{asked}, {outlook.concurrent} are wanted; one takes up to {in_units(needed)} of memory"
-    on_gpu = bool(machine.gpus)
-    free, at_once = (machine.gpu_free, 1) if on_gpu else (machine.free, outlook.concurrent)
+    on_gpu = outlook.device.type == "cuda"
+    beside = 1 if resources.gpu == "auto" or not on_gpu else max(1, int(1 / resources.gpu))  # of one GPU
+    free, at_once = (machine.gpu_free, beside) if on_gpu else (machine.free, outlook.concurrent)
     if needed * at_once > free:
         yield (
             f"WARNING: {counted(at_once, 'trial')} may take {in_units(needed * at_once)}, and "
