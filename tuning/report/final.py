@@ -36,16 +36,17 @@ def final_section(final: Mapping[str, Any], names: Mapping[str, str], *, planted
     """
     seeds, reference = counted(final["seeds"], "seed"), reference_words(final)
     note = (
-        f"The best configurations, chosen by their held-out folds, and {reference}, trained on the whole training "
-        f"split over {seeds} and scored at their last epoch (opening {final['opening']['number']} of this data). 95% "
-        f"intervals by bootstrap over videos; deviation over seeds. Differences to {reference} are paired over videos "
-        "and count the luck of the seeds as well; each is for itself, and one in twenty would exclude zero by luck."
+        f"The best configurations, chosen by their held-out folds, and {reference} for reference, trained on the whole "
+        f"training split over {seeds} and scored at their last epoch (opening {final['opening']['number']} of this "
+        "data). 95% intervals by bootstrap over videos; deviation over seeds. Differences to the reference are paired "
+        "over videos and count the luck of the seeds as well; each is for itself, and one in twenty would exclude zero "
+        "by luck."
     )
     return "\n".join(
         [
             "<h2>Test split</h2>",
             f'<p class="figure">{sentence(verdict(final))}</p>',
-            paragraph(sentence(optimistic_verdict(final))),
+            paragraph(sentence(optimistic_verdict(final, names))),
             paragraph(sentence(ties_words(final))),
             _scores(final, names, note),
             paragraph(OPTIMISTIC),
@@ -75,38 +76,31 @@ def _scores(final: Mapping[str, Any], names: Mapping[str, str], note: str) -> st
     for row in configurations(final):
         strong.append(len(rows))
         rows += _rows(final, row, names)
-    head = ["configuration", "class", "Spearman", "95% interval", "deviation", "best epoch (optimistic)"]
-    head += ["paper (best epoch)"] if published else []
-    head += ["best single branch", "fusion over it", f"over {reference_words(final)}"]
+    head = ["configuration", "class", "Spearman", "95% interval", "deviation", "over the reference"]
+    head += ["best epoch (optimistic)", *(["paper (best epoch)"] if published else [])]
     return table(head, rows, note, strong=strong, text=(0, 1))
 
 
 def _rows(final: Mapping[str, Any], row: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[list[str]]:
-    models, published = row["models"], final["published"]
-    alone = {name: float(model["average"]["spearman"]) for name, model in models.items() if name != "fusion"}
-    branch = max(alone, key=lambda name: alone[name], default="")
-    for task in [AVERAGE, *models["fusion"]["classes"]]:
-        mine, gap = _of(models["fusion"], task), _of(row["difference"], task)
-        beside = _of(models[branch], task) if branch else None
-        gain = _of(models[branch]["fusion_gain"], task) if branch else None
+    fusion, published = row["models"]["fusion"], final["published"]
+    for task in [AVERAGE, *fusion["classes"]]:
+        mine, gap = _of(fusion, task), _of(row["difference"], task)
         yield [
             _label(final, row, names) if task == AVERAGE else "",
             task,
             score(mine["spearman"]),
             f"{mine['low']:.3f} to {mine['high']:.3f}",
             score(mine["deviation"]),
+            with_interval(gap) if gap else "",
             score(_of(row["optimistic"], task)["spearman"]),
             *([score(_of(published, task))] if published else []),
-            f"{branch} {score(beside['spearman'])}" if beside else "",
-            with_interval(gain) if gain else "",
-            with_interval(gap) if gap else "",
         ]
 
 
 def _label(final: Mapping[str, Any], row: Mapping[str, Any], names: Mapping[str, str]) -> str:
     name = names.get(row["trial_id"], row["trial_id"])
     marks = [f"top {row['rank']}" if row["rank"] else "", "a tie" if row["tie"] else ""]
-    marks += [reference_words(final)] if is_reference(final, row) else []
+    marks += ["reference"] if is_reference(final, row) else []
     return f"{name} ({', '.join(filter(None, marks))})"
 
 
@@ -125,20 +119,22 @@ def _paper(final: Mapping[str, Any], *, planted: bool) -> str:
 
 
 def _branches(final: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Returns every single branch of the same networks, on average over classes."""
-    rows = [
-        [
-            _label(final, row, names),
-            f"{name} branch alone",
-            score(value["average"]["spearman"]),
-            f"{value['average']['low']:.3f} to {value['average']['high']:.3f}",
-            score(value["average"]["deviation"]),
-            with_interval(value["fusion_gain"]["average"]),
-        ]
-        for row in configurations(final)
-        for name, value in row["models"].items()
-        if name != "fusion"
-    ]
-    head = ("configuration", "model", "Spearman", "95% interval", "deviation", "fusion over it")
-    note = "The branches alone, as they were pretrained on the whole training split, on average over classes."
-    return table(head, rows, note, text=(0, 1)) if rows else ""
+    """Returns the single branches of the same networks, and what fusing gains over the best of them."""
+    rows, strong, branches = list[list[str]](), list[int](), list[str]()
+    for row in configurations(final):
+        models = row["models"]
+        branches = [name for name in models if name != "fusion"]
+        if branches:
+            strong.append(len(rows))
+            rows += _alone(_label(final, row, names), models, branches)
+    note = "The branches alone, as they were pretrained on the whole training split; the best is the best on average."
+    head = ["configuration", "class", *(f"{name} alone" for name in branches), "best", "fusion over the best"]
+    return table(head, rows, note, strong=strong, text=(0, 1)) if rows else ""
+
+
+def _alone(label: str, models: Mapping[str, Any], branches: Sequence[str]) -> Iterator[list[str]]:
+    best = max(branches, key=lambda name: float(models[name]["average"]["spearman"]))
+    for task in [AVERAGE, *models["fusion"]["classes"]]:
+        gain = with_interval(_of(models[best]["fusion_gain"], task))
+        alone = [score(_of(models[name], task)["spearman"]) for name in branches]
+        yield [label if task == AVERAGE else "", task, *alone, best, gain]

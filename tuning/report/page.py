@@ -20,12 +20,13 @@ from tuning.tracking.names import SHORT, short
 from tuning.tracking.record import in_words
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; max-width: 60rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; max-width: 66rem; margin: 2rem auto;
        padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .figure { font-size: 1.25rem; } .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: right; border-bottom: 1px solid #dde2e8; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 th.text, td.text { text-align: left; } tr.best td { font-weight: 600; }
 svg { width: 100%; min-width: 40rem; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #3a4552; }
 svg .grid { stroke: #e4e8ed; } svg .tick { stroke: #6b7683; }
@@ -35,7 +36,7 @@ svg .grid { stroke: #e4e8ed; } svg .tick { stroke: #6b7683; }
 CAVEAT = """\
 The score is the Fisher-z mean of Spearman's correlation over the held-out folds of the training split; the test split
 had no part in it. The interval comes from the scatter of the folds, which share training videos: it is a little too
-narrow. And the best of {trials} trials looks better than it is, since it was chosen for its score{by_how_much}."""
+narrow. The best of {trials} trials looks better than it is, since it was chosen for its score"""
 
 
 def page(results: StudyResults, openings: Sequence[Mapping[str, Any]] | None = None) -> str:
@@ -92,8 +93,7 @@ def _found(results: StudyResults, best: TrialResult | None) -> str:
     if first is not None and first is not best:
         lines.append(f"<p>The first trial, {escape(first.name)}, had {escape(_with_interval(first))}.</p>")
     luck = luck_words(luck_in(results))
-    by_how_much = f": {luck}" if luck else ""
-    lines.append(paragraph(CAVEAT.format(trials=len(results.trials), by_how_much=by_how_much)))
+    lines.append(paragraph(f"{CAVEAT.format(trials=len(results.trials))}{f': {luck}' if luck else ''}."))
     return "\n".join(lines)
 
 

@@ -53,18 +53,24 @@ def verdict(results: Results) -> str:
     return f"{name} is not separable from {reference} {shown}"
 
 
-def optimistic_verdict(results: Results) -> str:
-    """Returns what the released protocol would say of the same networks, and by how much it flatters them."""
+def optimistic_verdict(results: Results, names: Mapping[str, str] | None = None) -> str:
+    """Returns what the released protocol would say of the same networks, and by how much it flatters them.
+
+    Args:
+        results: The results.
+        names: What trials are called, by their ids.
+    """
     rows = configurations(results)
     best = max(rows, key=lambda row: float(row["optimistic"]["average"]["spearman"]))
     found, reference = best["optimistic"]["average"], results["reference"]
+    name = (names or {}).get(best["trial_id"], f"trial {best['trial_id']}")
     against = ""
     if reference and not is_reference(results, best):
         beaten = reference["optimistic"]["average"]["spearman"]
         against = f" against {beaten:.3f} of {reference_words(results)}"
     return (
-        f"released protocol: best test epoch (of {best['optimistic']['epochs']}); it would call trial "
-        f"{best['trial_id']} the winner with {found['spearman']:.3f}{against}; optimistic by {found['by']:.3f} here"
+        f"released protocol: best test epoch (of {best['optimistic']['epochs']}); it would call {name} the winner with "
+        f"{found['spearman']:.3f}{against}; optimistic by {found['by']:.3f} here"
     )
 
 
@@ -73,9 +79,9 @@ def luck_words(luck: Mapping[str, Any] | None) -> str:
     if luck is None:
         return ""
     return (
-        f"the best validation score, {luck['best']:.3f}, is the best of {luck['trials']} and likely flatters by "
+        f"the best validation score of {luck['trials']} finished trials, {luck['best']:.3f}, likely flatters by "
         f"{luck['by']:.3f}: about {luck['corrected']:.3f} [{luck['low']:.3f}, {luck['high']:.3f}] without its luck "
-        f"(by {luck['at_most']:.3f} were all {luck['trials']} equal)"
+        f"(were they all equal, luck would make {luck['at_most']:.3f})"
     )
 
 
