@@ -27,7 +27,7 @@ from tuning.study import Study
 POOL = 24  # configurations that stand for all
 STUDIES, MOST_TRIALS = 200, 400  # imagined studies; fewer where a study has very many trials
 UNSURE = (0.75, 2.0)  # a step beside other trials takes this much of the measured one
-START = Range(30.0, 15.0, 60.0)  # seconds
+START = Range(30.0, 15.0, 90.0)  # seconds
 
 
 class Outlook:
