@@ -44,12 +44,8 @@ def asha_hyperopt(setting: Setting) -> TuneWithoutRay:
     """Returns ASHA, which is told the epochs of a full training, with HyperOpt's TPE."""
     rungs = {} if setting.grace is None else {"grace_period": setting.grace, "reduction_factor": setting.reduction}
     scheduler = ASHAScheduler(metric="accuracy", mode="max", max_t=setting.epochs, **rungs)
-    searcher = HyperOptSearch(
-        {name: _domain(domain) for name, domain in setting.domains.items()},
-        metric="accuracy",
-        mode="max",
-        random_state_seed=derive(setting.seed, "ray") % 2**32,
-    )
+    searcher = HyperOptSearch(metric="accuracy", mode="max", random_state_seed=derive(setting.seed, "ray") % 2**32)
+    searcher.set_search_properties(None, None, {name: _domain(domain) for name, domain in setting.domains.items()})
     return TuneWithoutRay(scheduler, searcher)
 
 
