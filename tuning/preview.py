@@ -15,7 +15,7 @@ from tuning.forecast.machine import this_machine
 from tuning.forecast.outlook import Outlook
 from tuning.forecast.pace import NotMeasured, Pace, measure
 from tuning.forecast.report import branches, disk, epochs, fits, times
-from tuning.forecast.wording import section, table
+from tuning.forecast.wording import rounded, section, table
 from tuning.forecast.work import Networks
 from tuning.study import Study
 from tuning.study_file import FILE
@@ -123,12 +123,12 @@ def _rungs(study: Study, outlook: Outlook) -> Iterator[str]:
         share = KEPT.get(scheduler.reduction, f"1/{scheduler.reduction}")
         rest = {"stop": "the rest end", "promote": "the rest wait, checkpointed, until they are among them"}
         yield f"asha, {scheduler.mode}: the best {share} of what a rung has seen goes on, {rest[scheduler.mode]}"
-    shares = ", ".join(f"{share:.0%}" for share in study.rungs(first))
+    shares = ", ".join(f"{rounded(100 * share)}%" for share in study.rungs(first))
     yield f"rungs at {shares} of each class's budget"
     shown = [(task.name, *map(str, outlook.rung_epochs(task.name))) for task in study.tasks]
     yield from (f"{line} epochs" for line in table(shown))
     if scheduler.type == "asha" and scheduler.grace_epochs == "auto":
-        yield "auto: rungs that turn out to say nothing of the end are dropped; the epochs below count them all"
+        yield "auto: the epochs below are the fewest; where the lowest rungs say nothing, more trials pass them"
 
 
 def _notes(study: Study, *, resume: bool) -> Iterator[str]:

@@ -51,6 +51,10 @@ def test_the_resolved_study_stands_first(told, at_a_known_pace):
     assert "the best third of what a rung has seen goes on, the rest end" in said
 
 
+def test_a_rung_below_one_in_a_hundred_is_not_rounded_away(told, at_a_known_pace):
+    assert "rungs at 0.25%, 0.75%, 2.2%, 6.8%, 20%, 61%, 100% of" in told("fixed.epochs=400")
+
+
 def test_every_class_has_its_own_epochs_at_the_rungs(told, at_a_known_pace):
     said = told("data.action=[Ball,Hoop]", "fixed.epochs={Ball: 9, Hoop: 18}")
     assert "Ball 1 3 9 epochs Hoop 2 6 18 epochs" in said
@@ -78,7 +82,7 @@ def test_without_a_scheduler_nothing_is_stopped(told, at_a_known_pace):
 
 def test_automatic_rungs_are_named_as_what_may_change(told, at_a_known_pace):
     said = told("scheduler.grace_epochs=auto")
-    assert "auto: rungs that turn out to say nothing of the end are dropped" in said
+    assert "auto: the epochs below are the fewest" in said
 
 
 def test_first_folds_are_named_as_what_may_save_more(told, at_a_known_pace):
