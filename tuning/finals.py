@@ -120,7 +120,7 @@ def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
         candidate = Candidate(row["rank"], row["trial_id"], row["config"], row["objective"], row["tie"])
         if row["trial_id"] != REFERENCE:  # no trial has tried it, so it has no run
             tracker.log_scalars(row["trial_id"], metrics)
-        if row["rank"]:
+        if row["rank"] and not row["tie"]:
             about = {"objective": row["objective"], **metrics}
             tracker.log_model(row["trial_id"], f"{study.name}-top{row['rank']}", folder_of(study, candidate), about)
 

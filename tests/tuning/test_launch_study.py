@@ -139,7 +139,7 @@ def test_the_best_configuration_is_a_space_that_launches_as_it_is(study, monkeyp
 def test_an_actor_that_is_used_again_gives_the_numbers_of_a_fresh_process(study, monkeypatch):
     folder, _, results = study
     monkeypatch.chdir(folder)
-    resolved, _ = requested_study(parse([*SEQUENTIAL, "--name", "again"]))
+    resolved, _ = requested_study(parse([*SEQUENTIAL, "--name", "again", "--reopen-test"]))
     last = max((trial for trial in results.trials if trial.finished), key=lambda t: results.trials.index(t))
     trial = Trial(resolved, last.values)
     while not trial.advance()["done"]:
@@ -152,7 +152,9 @@ def test_branches_were_trained_once_for_every_number_of_stages(study, runs):
     trained = sum(int(run.data.tags["branches_trained"]) for run in runs)
     stages = {trial.values["stages"] for trial in results.trials}
     assert trained == len(stages) * 3 * 4
-    final = 3 * 2
+    verdict = json.loads((folder / "studies" / "quickstart" / "final.json").read_text())
+    kinds = {row["config"]["stages"] for row in [*verdict["candidates"], verdict["reference"]]}
+    final = 3 * 2 * len(kinds)
     assert len(list((folder / "studies" / "branches").glob("*.safetensors"))) == trained + final
 
 

@@ -12,6 +12,7 @@ from tracked_study import run_trials, tracked
 from tuning.report import main, write_report
 from tuning.report.final import openings_words
 from tuning.selection.words import verdict
+from tuning.space import load_space
 from tuning.tracking import read_study
 
 
@@ -154,6 +155,13 @@ def test_every_report_counts_the_openings_of_its_data_by_whomever(page, tmp_path
     lines = [opening("small", digest), opening("other", digest), opening("other", "more"), opening("small", digest)]
     (tmp_path / "studies" / "openings.jsonl").write_text("".join(lines))
     assert "The test split of this data has been opened 3 times, by small, other." in page(final())
+
+
+def test_the_best_configuration_launches_as_it_is_and_leaves_an_opened_split_closed(page, tmp_path):
+    page(final(), root="elsewhere")
+    path = tmp_path / "elsewhere" / "small" / "best.yaml"
+    assert load_space(path).final.top == 0
+    assert "--set final.top=1 --reopen-test" in path.read_text()
 
 
 def test_the_count_stands_in_a_report_of_a_study_that_never_opened_it(tmp_path):

@@ -13,7 +13,15 @@ from planted_study import small_study, words
 from tuning.branches.leases import acquire
 from tuning.launch import main
 from tuning.selection import openings
-from tuning.selection.openings import LOCK, OPENINGS, OpenedBefore, openings_of, openings_told, record_opening
+from tuning.selection.openings import (
+    LOCK,
+    OPENINGS,
+    OpenedBefore,
+    opening_faults,
+    openings_of,
+    openings_told,
+    record_opening,
+)
 
 
 @pytest.fixture(name="study")
@@ -113,6 +121,8 @@ def test_a_record_that_cannot_be_read_is_no_count(study):
     Path(study.root, OPENINGS).write_text("{half\n")
     with pytest.raises(ValueError, match="the record of openings cannot be read"):
         record_opening(study, "one choice", reopen=False)
+    assert "the record of openings cannot be read" in str(opening_faults(study, resume=False, reopen=False)[0])
+    assert openings_told(study.root, study.name, study.digest) is None
 
 
 def test_a_launch_on_an_opened_split_is_refused_before_anything_starts(study, planted_shards, tmp_path, capsys):
@@ -136,10 +146,10 @@ def test_a_launch_has_two_ways_out(study, planted_shards, tmp_path, capsys, way)
 def test_a_study_goes_on_with_its_own_opening_and_with_nobody_else_s(study, planted_shards, tmp_path):
     other = renamed(planted_shards, tmp_path, "other")
     record_opening(other, "one choice", reopen=False)
-    assert openings.opening_faults(study, resume=True, reopen=False)
+    assert opening_faults(study, resume=True, reopen=False)
     record_opening(study, "one choice", reopen=True)
-    assert not openings.opening_faults(study, resume=True, reopen=False)
-    assert openings.opening_faults(study, resume=False, reopen=False)
+    assert not opening_faults(study, resume=True, reopen=False)
+    assert opening_faults(study, resume=False, reopen=False)
 
 
 def test_openings_are_unknown_where_the_folder_of_studies_is_not(study, tmp_path):

@@ -27,8 +27,9 @@ def write_report(results: StudyResults, folder: str) -> list[str]:
     """
     openings = openings_told(folder.rpartition("/")[0], results.name, results.tags.get("data_digest", ""))
     contents = {"results.parquet": table_bytes(results), "report.html": page(results, openings).encode()}
+    opened = results.final is not None or bool(openings)
     if ranked := results.ranked():
-        contents["best.yaml"] = best_text(results, ranked[0]).encode()
+        contents["best.yaml"] = best_text(results, ranked[0], opened=opened).encode()
     return [write_whole(folder, name, content) for name, content in sorted(contents.items())]
 
 

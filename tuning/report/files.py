@@ -17,6 +17,10 @@ HEAD = """\
 # python -m tuning.launch --space best.yaml
 # The best of {count} trials of study {name}: {trial}, val_spearman {score:.4f} ({reason}).
 """
+LOOKED = """\
+# The test split of these data has been opened, so it stays closed here; to open it again:
+# --set final.top=1 --reopen-test
+"""
 
 
 def write_whole(folder: str, name: str, content: bytes) -> str:
@@ -55,12 +59,23 @@ def table_bytes(results: StudyResults) -> bytes:
     return sink.getvalue()
 
 
-def best_text(results: StudyResults, best: TrialResult) -> str:
-    """Returns a space file that launches the best configuration alone, on the same data with the same protocol."""
+def best_text(results: StudyResults, best: TrialResult, *, opened: bool = False) -> str:
+    """Returns a space file that launches the best configuration alone, on the same data with the same protocol.
+
+    Args:
+        results: The study.
+        best: Its best trial, by its held-out folds.
+        opened: Whether the test split of the data has been opened; the file leaves it closed then, since a launch that
+            would open it again is refused.
+    """
     head = HEAD.format(
         count=len(results.trials), name=results.name, trial=best.trial_id, score=best.score, reason=best.reason
     )
-    return head + results.space.settled(best.values).to_yaml()
+    space = results.space.settled(best.values)
+    if not opened or not space.final.top:
+        return head + space.to_yaml()
+    closed = space.model_copy(update={"final": space.final.model_copy(update={"top": 0})})
+    return head + LOOKED + closed.to_yaml()
 
 
 def _column(values: list[Any]) -> Any:

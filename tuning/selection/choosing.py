@@ -122,7 +122,7 @@ def _candidate(rank: int, row: Row, *, tie: bool) -> Candidate:
 
 def _reference(study: Study, rows: Sequence[Row], candidates: Sequence[Candidate]) -> Candidate:
     """Returns the first trial's configuration, under the trial that has tried it if there is one."""
-    point = study.space.first_point()
+    point = study.space.region.canonical(study.space.first_point())
     first = study.space.recipe(point)
     if among := next((c for c in candidates if study.space.recipe(c.config) == first), None):
         return among

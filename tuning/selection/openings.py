@@ -41,10 +41,13 @@ def openings_of(root: str | Path, digest: str) -> list[Opening]:
 
 
 def openings_told(root: str | Path, study: str, digest: str) -> list[Opening] | None:
-    """Returns the openings as far as a folder of studies knows; None if it does not know this study."""
+    """Returns the openings as far as a folder of studies knows; None if it knows nothing of this study."""
     if "://" in str(root) or not (Path(root, OPENINGS).exists() or Path(root, study, FILE).exists()):
         return None
-    return openings_of(root, digest)
+    try:
+        return openings_of(root, digest)
+    except ValueError:
+        return None
 
 
 def opening_faults(study: Study, *, resume: bool, reopen: bool) -> list[Fault]:
