@@ -22,7 +22,7 @@ class Cohort:
     """Networks in training: one batched program, or as many as the memory asks for, one after the other.
 
     A replica's numbers do not depend on who is beside it; on how many there are they depend by rounding alone, since
-    the library takes another matrix kernel for another size.
+    the library takes another matrix kernel for another size. Learning rates that shake the weights about magnify that.
 
     Args:
         recipe: The trial's settings.
