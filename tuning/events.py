@@ -92,7 +92,7 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
         held = self._search.trials[trial_id]
         for listener in self._listeners:
             listener.trial_started(trial_id, held.config)
-        for result in held.results:
+        for result in held.standing():
             self._report(trial_id, result)
         self._wait(trial_id)
 

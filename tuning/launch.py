@@ -183,6 +183,8 @@ def _train(
     keeper = CheckpointKeeper(Path(study.storage, FOLDER), study.space.tracking.checkpoints, tracker)
     listeners: list[Listener] = [tracker, console, keeper]
     outcome = run_trials(study, room, listeners, interruption, verbose=arguments.verbose)
+    for note in outcome.notes:
+        console.note(note)
     if interruption.seen:
         return outcome, None
     try:

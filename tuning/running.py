@@ -40,9 +40,11 @@ class Outcome:
     Attributes:
         rows: By trial id: ``trial_id``, ``config``, ``reason`` (empty while it runs) and its last result's values, with
             the ``scores`` of its replicas.
+        notes: What the search has found out, for people.
     """
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def trial_started(self, trial_id: str, config: Mapping[str, Any]) -> None:
         """Notes a trial."""
@@ -102,6 +104,7 @@ def run_trials(
     if not interruption.seen:
         search.stop()
         events.catch_up()
+        outcome.notes = [*search.rungs.findings(), *([f"no further trial: {search.spent}"] if search.spent else [])]
     return outcome
 
 

@@ -148,6 +148,34 @@ def test_an_ended_trial_ends_its_run_and_a_waiting_one_keeps_it_open(tmp_path, c
     assert "continued" in out
 
 
+def test_the_runs_of_trials_that_had_ended_are_left_as_they_are_when_a_study_is_resumed(tmp_path):
+    path = tmp_path / "decisions.jsonl"
+    made = search(Journal(path))
+    for trial in started(made, 3):
+        for rung in range(3):
+            made.report(trial, tracked_result(rung))
+    TuneEvents(made, [first := tracked(tmp_path)]).catch_up()
+    first.end_study("finished")
+    client, query = MlflowClient(first.uri), ([first.experiment_id], "tags.kind = 'trial'")
+    before = {run.info.run_id: run for run in client.search_runs(*query)}
+    TuneEvents(search(Journal(path)), [tracked(tmp_path, resume=True)]).catch_up()
+    after = {run.info.run_id: run for run in client.search_runs(*query)}
+    assert {i: (run.info.end_time, run.data.to_dictionary()) for i, run in after.items()} == {
+        i: (run.info.end_time, run.data.to_dictionary()) for i, run in before.items()
+    }
+    assert [epoch for epoch, _ in read_study(first.uri, "small").trials[0].curve] == list(range(1, 19))
+
+
+def test_one_who_has_heard_of_no_report_is_told_where_a_trial_stands():
+    made = search()
+    [trial] = started(made, 1)
+    for rung in (0, 1):
+        made.report(trial, result(rung, 0.5, curve=[{"epoch": rung}]))
+    made.report(trial, {"rung": -1, "val_spearman": 0.6, "progress": 0.5, "curve": [{"epoch": 2}]})
+    told = [(r["rung"], r["curve"]) for r in made.trials[trial].standing()]
+    assert told == [(1, [{"epoch": 0}, {"epoch": 1}]), (-1, [{"epoch": 2}])]
+
+
 def test_a_whole_study_is_told_of_once(tmp_path):
     made, told = search(mode="promote"), Told()
     events = TuneEvents(made, [told])

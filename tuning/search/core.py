@@ -72,6 +72,7 @@ class StudySearch:
         journal: The journal.
         rungs: The scores by rung.
         trials: Every trial by id, in the order of suggestion.
+        spent: Why no new trial comes though fewer were suggested than asked for; empty otherwise.
 
     Raises:
         ValueError: If a point does not lie in the region, or a setting breaks its rule; all faults at once.
@@ -87,7 +88,7 @@ class StudySearch:
         self.rungs = Rungs(settings.reduction, settings.mode, auto=auto)
         self.trials: Trials = {}
         self._folds = FirstFolds()
-        self._spent = ""
+        self.spent = ""
         self._out: set[str] = set()
         for line, event in enumerate(self.journal.events, start=1):
             try:
@@ -155,7 +156,7 @@ class StudySearch:
     @property
     def exhausted(self) -> bool:
         """Whether no new suggestion will ever come: trials spent, region used up, or settled."""
-        return bool(self._spent) or len(self.trials) >= self.settings.trials
+        return bool(self.spent) or len(self.trials) >= self.settings.trials
 
     @property
     def done(self) -> bool:
@@ -234,7 +235,7 @@ class StudySearch:
         if kind in ("reported", "ended") and self.trials[trial].state != "running":
             self._gone(trial)
         if kind == "spent":
-            self._spent = event["reason"]
+            self.spent = event["reason"]
 
     def _gone(self, trial: str) -> None:
         self._out.discard(trial)

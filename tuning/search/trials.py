@@ -87,6 +87,19 @@ class SearchedTrial:
         """Takes in the trial's end."""
         self.state, self.reason = "failed" if reason.startswith("failed") else "ended", reason
 
+    def standing(self) -> list[Mapping[str, Any]]:
+        """Returns what to tell one who has heard of no report: the last one at a rung and, if it is later, the last.
+
+        Each brings all points of the learning curve since the one before.
+        """
+        at_rungs = [i for i, result in enumerate(self.results) if result.get("rung", -1) in self.scores]
+        told, start = list[Mapping[str, Any]](), 0
+        for end in sorted({*at_rungs[-1:], *range(len(self.results))[-1:]}):
+            curve = [point for result in self.results[start : end + 1] for point in result.get("curve") or []]
+            told.append({**self.results[end], "curve": curve})
+            start = end + 1
+        return told
+
     def observation(self) -> Observation:
         """Returns what a proposal may learn from the trial."""
         curve = tuple(sorted(self.curve.items()))

@@ -77,7 +77,8 @@ class Tracker:
         run = self._trials[trial_id]
         run.describe(parameters(config, self.record.log_scaled, self.record.shared), self.record.data)
         run.update({}, {"waits": ""} if run.tags.get("waits") else {})
-        run.reopen()
+        if run.status == STATUS["interrupted"]:  # any other end is for good; a resumed study tells of it once more
+            run.reopen()
 
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Writes a result of Tune: the new points of its curve, and the trial as of now in numbers and tags."""
