@@ -11,6 +11,7 @@ import pytest
 from final_rows import CANDIDATE, REFERENCE, choice, two_classes
 
 from pamfn.metrics import fisher_mean
+from pamfn.published import Published
 from tuning.selection.comparing import difference, gain, measured
 from tuning.selection.judging import judge, read_results
 from tuning.selection.training import folder_of, read_curve, train_final
@@ -99,6 +100,15 @@ def test_a_reference_that_could_not_be_trained_is_left_out(study):
 
 def test_planted_classes_that_are_not_all_the_paper_s_have_no_figure_of_it(judged):
     assert judged["published"] is None
+
+
+def test_classes_that_the_paper_has_figures_for_get_them(study, monkeypatch):
+    figures = Published("a table", {"Ball": 0.7, "Hoop": 0.8}, 0.755)
+    monkeypatch.setattr("pamfn.published.PAPER", (figures,))
+    judged = judge(study, choice(), OPENING)
+    assert judged["published"] == {"source": "a table", "classes": {"Ball": 0.7, "Hoop": 0.8}, "average": 0.755}
+    said = "the paper (a table; best test epoch): average 0.755  Ball 0.700  Hoop 0.800"
+    assert said in list(lines_of(judged))
 
 
 def test_the_verdict_is_written_and_read_back(study):
