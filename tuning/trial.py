@@ -192,11 +192,15 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
     def step(self) -> dict[str, Any]:
         """Trains to the next rung; the result says on which node of the cluster that was.
 
-        Whether the trial is done is the search's to say, which writes it down before anyone is told.
+        Whether the trial is done is the search's to say, which writes it down before anyone is told. Once it has, the
+        trial is never begun again: the weights of one that has had its full budget are on the storage before.
         """
         if self._trial is None:
             self._trial = self._continued()
-        return {**self._trial.advance(), "done": False, "node": ray.get_runtime_context().get_node_id()}
+        result = self._trial.advance()
+        if result["done"] and not result["status_reason"]:
+            self.save()
+        return {**result, "done": False, "node": ray.get_runtime_context().get_node_id()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the trial into the folder that Tune gives."""

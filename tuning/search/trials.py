@@ -42,6 +42,7 @@ class SearchedTrial:
     scores: dict[int, float] = field(default_factory=dict)
     curve: dict[float, float] = field(default_factory=dict)
     results: list[Mapping[str, Any]] = field(default_factory=list)
+    _seen: Observation | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, suggested: Mapping[str, Any]) -> SearchedTrial:
@@ -81,11 +82,16 @@ class SearchedTrial:
         if verdict == "ends":
             self.end(reason)
         else:
-            self.state = "waiting" if verdict == "waits" else "running"
+            self.state, self._seen = "waiting" if verdict == "waits" else "running", None
 
     def end(self, reason: str) -> None:
         """Takes in the trial's end."""
         self.state, self.reason = "failed" if reason.startswith("failed") else "ended", reason
+        self._seen = None
+
+    def go_on(self) -> None:
+        """Takes in that the trial, which waited, is promoted."""
+        self.state, self._seen = "running", None
 
     def standing(self) -> list[Mapping[str, Any]]:
         """Returns what to tell one who has heard of no report: the last one at a rung and, if it is later, the last.
@@ -102,8 +108,10 @@ class SearchedTrial:
 
     def observation(self) -> Observation:
         """Returns what a proposal may learn from the trial."""
-        curve = tuple(sorted(self.curve.items()))
-        return Observation(self.config, dict(self.scores), self.state, curve, standard_error(self.replica_scores))
+        if self._seen is None:
+            curve, error = tuple(sorted(self.curve.items())), standard_error(self.replica_scores)
+            self._seen = Observation(self.config, dict(self.scores), self.state, curve, error)
+        return self._seen
 
     @property
     def replica_scores(self) -> Mapping[str, float]:
@@ -129,7 +137,7 @@ def take_in(trials: Trials, event: Mapping[str, Any]) -> None:
         result = event["result"]
         trials[event["trial"]].reported(read(result), result, event["verdict"], event["reason"])
     elif kind == "promoted":
-        trials[event["trial"]].state = "running"
+        trials[event["trial"]].go_on()
     elif kind == "ended":
         trials[event["trial"]].end(event["reason"])
 
