@@ -198,7 +198,9 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         if self._trial is None:
             self._trial = self._continued()
         result = self._trial.advance()
-        if result["done"] and not result["status_reason"]:
+        if result["done"] and not result["curve"]:  # its process was lost between the checkpoint below and the report
+            result |= {"curve": self._trial.curve, "curve_start": 0}
+        elif result["done"] and not result["status_reason"]:
             self.save()
         return {**result, "done": False, "node": ray.get_runtime_context().get_node_id()}
 

@@ -132,6 +132,21 @@ def test_a_trial_goes_on_from_the_newest_complete_checkpoint_of_any_launch_howev
     assert made._trial is None
 
 
+def test_a_trial_that_was_lost_before_it_could_report_its_end_reports_it_with_its_whole_curve(checkpoint, monkeypatch):
+    study, _ = checkpoint
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))
+    place = Path(study.storage, "tune", "1", "0009", "checkpoint_000000")
+    first = actor(study, "0009")
+    first.save = lambda: (place.mkdir(parents=True), first.save_checkpoint(str(place)))
+    while (last := first.step())["progress"] != 1.0:
+        assert not place.exists()
+    again = actor(study, "0009").step()
+    assert again["curve"] == first._trial.curve
+    assert again["curve"][-len(last["curve"]) :] == last["curve"]
+    assert (again["rung"], again["val_spearman"]) == (last["rung"], last["val_spearman"])
+    assert last["done"] is again["done"] is False, "the search says when a trial is done"
+
+
 def test_a_checkpoint_of_another_version_is_refused(checkpoint):
     study, folder = checkpoint
     standing = json.loads((folder / STANDING).read_text())
