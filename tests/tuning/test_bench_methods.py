@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,19 @@ def searched(spelled: str, seed: int) -> tuple[Run, list[dict[str, Any]], dict[s
 SLOW = ("syne-bore", "syne-cqr")  # they fit an ensemble of trees for every suggestion
 
 
-@pytest.fixture(params=[pytest.param(m, marks=[pytest.mark.slow] * (m in SLOW)) for m in METHODS])
-def name(request: pytest.FixtureRequest) -> str:
-    if variant(request.param).missing:
-        pytest.skip(variant(request.param).missing)
-    return str(request.param)
+def every(names: Iterable[str]) -> pytest.MarkDecorator:
+    params = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in names]
+    return pytest.mark.parametrize("name", params)
 
 
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else None
+    if name and variant(name).missing:
+        pytest.skip(variant(name).missing)
+
+
+@every(METHODS)
 def test_every_method_searches_the_space_and_again_the_same_with_the_same_seed(name: str) -> None:
     run, configs, epochs = searched(name, seed=1)
     assert all(set(config) == set(DOMAINS) for config in configs)
@@ -68,9 +74,8 @@ def test_every_method_searches_the_space_and_again_the_same_with_the_same_seed(n
     assert dict(other.config) != configs[0]
 
 
+@every(name for name, entry in METHODS.items() if entry.rungs)
 def test_rungs_that_are_given_are_where_trials_end(name: str) -> None:
-    if not METHODS[name].rungs:
-        pytest.skip(f"{name} has no rungs")
     run, _, epochs = searched(f"{name}@3/3", seed=0)
     counts = Counter(epochs.values())
     assert counts[3] >= 1
