@@ -29,9 +29,8 @@ def _story(tmp_path_factory, launch_home):
     left, between = launch.offspring(), tracked(folder)
     words = shlex.split(re.search(r"^Resume: +(.*)$", interrupted.out, re.M).group(1))
     again = Launch(folder, launch_home, *words[3:])
-    again.wait_for(r"rung 0")
+    again.wait_until(lambda: list((folder / "studies" / "quickstart" / "tune" / "2").rglob("checkpoint_*/trial.json")))
     addresses = listening_on(again.offspring())
-    again.wait_until(lambda: list((folder / "studies" / "quickstart" / "tune").rglob("checkpoint_*/trial.json")))
     time.sleep(0.5)  # Tune has been told of the checkpoint by now
     for worker in again.workers():
         os.kill(worker, signal.SIGKILL)
