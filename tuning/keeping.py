@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tuning.trial_files import BEST, LAST, MOMENTS, STANDING, is_complete
+from tuning.trial_files import BEST, LAST, MOMENTS, STANDING, holds, is_complete
 
 FOLDER = "tune"
 
@@ -67,9 +67,17 @@ def checkpoints(folder: Path, trial_id: str) -> list[Path]:
     return [path for launch in launches for path in sorted((launch / trial_id).glob("checkpoint_*"), reverse=True)]
 
 
-def newest_checkpoint(folder: Path, trial_id: str) -> Path | None:
-    """Returns a trial's newest complete checkpoint, whichever launch wrote it, or None."""
-    return next((path for path in checkpoints(folder, trial_id) if is_complete(path)), None)
+def newest_checkpoint(folder: Path, trial_id: str, config: Mapping[str, Any] | None = None) -> Path | None:
+    """Returns a trial's newest complete checkpoint, whichever launch wrote it, or None.
+
+    Args:
+        folder: Where Tune keeps a folder for each launch.
+        trial_id: The trial.
+        config: Its values of the searched settings. Where a journal was cut, the id may have been another's before,
+            whose checkpoints are left out of account then.
+    """
+    complete = (path for path in checkpoints(folder, trial_id) if is_complete(path))
+    return next((path for path in complete if config is None or holds(path, config)), None)
 
 
 def remove_weights(folder: Path, trial_id: str) -> None:

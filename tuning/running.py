@@ -109,10 +109,15 @@ def run_trials(
 
 
 def _launched(search: StudySearch, study: Study) -> int:
-    """Notes a launch, and returns its number, from 1."""
+    """Notes a launch, and returns its number, from 1: one that no folder of an earlier launch bears.
+
+    A journal that lost its end, and was resumed as its damage report says, tells of fewer launches than there were.
+    """
     space = hashlib.sha256(study.space.model_dump_json().encode()).hexdigest()
     search.journal.append("launched", seed=study.seed, concurrent=search.settings.concurrent, space=space)
-    return sum(event["event"] == "launched" for event in search.journal.events)
+    told: int = sum(event["event"] == "launched" for event in search.journal.events)
+    folders = [int(path.name) for path in Path(study.storage, FOLDER).glob("*") if path.name.isdigit()]
+    return max([told, *(number + 1 for number in folders)])
 
 
 def _run(

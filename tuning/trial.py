@@ -177,9 +177,9 @@ def _weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
     """A `Trial` as Ray Tune runs it: one step is one rung.
 
-    Wherever it starts, it goes on from the newest complete checkpoint of its id that any launch of the study wrote, and
-    without one from the beginning, to the same numbers: Tune knows of no earlier launch, and may name a checkpoint that
-    was cut short when its node went down.
+    Wherever it starts, it goes on from the newest complete checkpoint of its id and configuration that any launch of
+    the study wrote, and without one from the beginning, to the same numbers: Tune knows of no earlier launch, and may
+    name a checkpoint that was cut short when its node went down.
     """
 
     def setup(self, config: dict[str, Any], study: Study) -> None:
@@ -223,7 +223,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
 
     def _continued(self) -> Trial:
         trial = Trial(self._study, self._config)
-        checkpoint = newest_checkpoint(Path(self._study.storage, FOLDER), self.trial_id)
+        checkpoint = newest_checkpoint(Path(self._study.storage, FOLDER), self.trial_id, self._config)
         if checkpoint is not None:
             trial.load(checkpoint)
         return trial

@@ -56,6 +56,12 @@ def is_complete(folder: Path) -> bool:
     return True
 
 
+def holds(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Tells whether a complete checkpoint is that of a trial with these values of the searched settings."""
+    standing = json.loads((folder / STANDING).read_text(encoding="utf-8"))
+    return bool(standing.get("config") == json.loads(json.dumps(config)))
+
+
 def read_checkpoint(folder: Path) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]], dict[str, Any]]:
     """Returns each replica's state, its best weights, and the standing; what `write_checkpoint` was given.
 

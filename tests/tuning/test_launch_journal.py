@@ -9,6 +9,7 @@ import tracked_study
 
 from tuning import launch
 from tuning.faults import SpaceError
+from tuning.running import _launched
 from tuning.search import Journal
 from tuning.study_file import write_study
 from tuning.study_search import search_of
@@ -36,3 +37,12 @@ def test_a_last_line_that_was_cut_short_is_no_damage(study, tmp_path):
         file.write('{"time": 1.0, "event": "repo')
     launch._check_journal(study)
     assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_launch_after_the_journal_lost_its_end_bears_a_number_that_no_folder_has(study, tmp_path):
+    path = tmp_path / "studies" / "small" / "decisions.jsonl"
+    for number in (1, 2):
+        assert _launched(search_of(study, 1, Journal(path)), study) == number
+        (path.parent / "tune" / str(number)).mkdir(parents=True)
+    path.write_text("")
+    assert _launched(search_of(study, 1, Journal(path)), study) == 3

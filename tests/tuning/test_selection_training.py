@@ -61,6 +61,14 @@ def test_no_branch_in_the_store_knows_of_the_test_split(trained):
     assert all(math.isnan(float(branch["held_out_spearman"])) for branch in found.values())
 
 
+def test_networks_of_another_configuration_under_the_same_id_are_trained_again(planted_shards, tmp_path):
+    study = two_classes(planted_shards, tmp_path)
+    train_final(study, CANDIDATE)
+    other = dataclasses.replace(CANDIDATE, config={**CANDIDATE.config, "lr": 1e-3})
+    assert train_final(study, other) > 0.0
+    assert load_networks(folder_of(study, other)).recipe == study.space.recipe(other.config)
+
+
 def test_networks_that_are_there_are_not_trained_again(trained):
     folder = folder_of(trained, CANDIDATE)
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}

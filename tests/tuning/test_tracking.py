@@ -130,6 +130,24 @@ def test_a_run_that_was_made_but_not_described_before_a_kill_is_completed(tmp_pa
     assert len(run.inputs.dataset_inputs) == 1
 
 
+def test_a_trial_begun_again_with_another_configuration_gets_a_run_of_its_own(tmp_path):
+    before = tracked(tmp_path)
+    run_trials(before, 3)
+    again = tracked(tmp_path, resume=True)
+    again.trial_started("t0", config(0))
+    again.trial_started("t2", config(5))
+    again.trial_started("t2", config(5))
+    again.trial_reported("t2", result(0, peak=0.9))
+    again.trial_ended("t2", "stopped at rung 0")
+    again.end_study("finished")
+    (former,) = runs_of(again, "superseded")
+    assert (former.data.params["fusion_nets"], former.info.status) == ("4", "KILLED")
+    read = {trial.trial_id: trial for trial in read_study(again.uri, "small").trials}
+    assert list(read) == ["t0", "t1", "t2"]
+    assert read["t2"].values == config(5)
+    assert read["t2"].score == pytest.approx(result(0, peak=0.9)["val_spearman"])
+
+
 def test_a_new_study_of_an_old_name_leaves_the_old_runs_alone(tmp_path):
     old = tracked(tmp_path)
     run_trials(old, 1)

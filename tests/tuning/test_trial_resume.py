@@ -132,6 +132,18 @@ def test_a_trial_goes_on_from_the_newest_complete_checkpoint_of_any_launch_howev
     assert made._trial is None
 
 
+def test_a_checkpoint_of_another_configuration_under_the_same_id_is_left_alone(checkpoint):
+    study, folder = checkpoint
+    kept(study, folder, "0008", launch=1)
+    other = kept(study, folder, "0008", launch=2)
+    standing = json.loads((other / STANDING).read_text())
+    (other / STANDING).write_text(json.dumps(standing | {"config": CONFIG | {"lr": 1e-3}, "curve": []}))
+    made = actor(study, "0008")
+    assert len(made._continued().curve) == 1, "from the first launch"
+    made.reset_config(CONFIG | {"lr": 2e-3})
+    assert made._continued().curve == []
+
+
 def test_a_trial_that_was_lost_before_it_could_report_its_end_reports_it_with_its_whole_curve(checkpoint, monkeypatch):
     study, _ = checkpoint
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))

@@ -19,6 +19,7 @@ from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.replica import Replica, whole_split
 from pamfn.phases.saved import SavedNetworks, load_networks, save_networks
 from pamfn.phases.training import Training
+from pamfn.recipe import Recipe
 from pamfn.replicas.cut import cut, put
 from tuning.branches import BranchStore
 from tuning.divergence import first_fault
@@ -53,7 +54,7 @@ def train_final(study: Study, candidate: Candidate) -> float:
     contents, bank = split_data(study, ("train", "test"), "cuda" if torch.cuda.is_available() else "cpu")
     seeds: dict[str, Any] = {"seeds": study.space.final.seeds, "seed": study.seed, "trained_on": "train"}
     replicas = whole_split(contents, study.tasks, **seeds, scored_on="test")
-    if _is_trained(folder, [replica.name for replica in replicas]):
+    if _is_trained(folder, recipe, [replica.name for replica in replicas]):
         return 0.0
     branches: Mapping[str, States] | None = None
     if recipe.phases == "two":  # without the test split: a branch in the store says how it does on its held-out videos
@@ -69,6 +70,7 @@ def train_final(study: Study, candidate: Candidate) -> float:
         states += [{n: v.cpu() for n, v in cut(training.network, r).items()} for r in range(len(training.replicas))]
         targets += training.targets
     networks = SavedNetworks(recipe, dict(bank.widths), [r.name for r in replicas], targets, states)
+    (folder / CURVE).unlink(missing_ok=True)  # that of other networks, if a journal was cut and the id is another's
     save_networks(folder, networks)
     _save_branches(folder / BRANCHES, branches or {})
     _save_curve(folder / CURVE, networks.names, milestones, curves)
@@ -87,10 +89,11 @@ def _test_curves(
     return [list(curve) for curve in zip(*reports, strict=True)]
 
 
-def _is_trained(folder: Path, names: Sequence[str]) -> bool:
-    """Tells whether a folder holds these networks; their curve is written last."""
+def _is_trained(folder: Path, recipe: Recipe, names: Sequence[str]) -> bool:
+    """Tells whether a folder holds these networks, of this recipe; their curve is written last."""
     try:
-        return list(read_curve(folder)["scores"]) == list(names) and load_networks(folder).names == list(names)
+        curve, networks = read_curve(folder), load_networks(folder)
+        return list(curve["scores"]) == list(names) == networks.names and networks.recipe == recipe
     except (OSError, ValueError, KeyError):
         return False
 

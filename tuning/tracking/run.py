@@ -45,6 +45,10 @@ class RunWriter:
             self._client.log_inputs(self.run_id, [dataset_input(data)])
             self._has_data = True
 
+    def contradicts(self, parameters: Mapping[str, str]) -> bool:
+        """Tells whether the run has another value for one of these parameters."""
+        return any(self.parameters.get(key, value) != value for key, value in parameters.items())
+
     def add_points(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Writes the points of a learning curve whose epochs are not there.
 

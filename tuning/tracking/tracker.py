@@ -68,7 +68,16 @@ class Tracker:
         return self._trials[trial_id].run_id
 
     def trial_started(self, trial_id: str, config: Mapping[str, Any]) -> None:
-        """Makes the trial's run with its parameters, or takes over the one there is."""
+        """Makes the trial's run with its parameters, or takes over the one there is.
+
+        A run of other parameters is not the trial's: its study was resumed from a journal that had lost its end, and
+        the search went another way from there. Such a run is left to itself, tagged as ``superseded``.
+        """
+        former = self._trials.get(trial_id)
+        if former is not None and former.contradicts(parameters(config, ())):
+            former.update({}, {"kind": "superseded", "status_reason": "superseded: its id went to another trial"})
+            former.close(STATUS["interrupted"])
+            del self._trials[trial_id]
         if trial_id not in self._trials:
             tags = {"kind": "trial", "trial_id": trial_id, "study_run": self._study.run_id}
             tags |= {"first": "true"} if dict(config) == dict(self.record.first) else {}
