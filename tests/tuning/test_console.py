@@ -44,19 +44,19 @@ def told(log_format):
 def test_without_a_terminal_every_event_is_one_line():
     lines = [line.split("  ", 1)[1] for line in told("text")]
     assert lines == [
-        "trial   1  started    K=10 tau=10 lr=5e-4 N=3",
-        "trial   2  started    K=3 tau=1.5 lr=1.12e-4 N=3",
-        "trial   3  started    K=4 tau=1.5 lr=2.12e-4 N=4",
-        "trial   1  rung 0     val_spearman 0.236 at epoch 2",
-        "trial   1  rung 1     val_spearman 0.466 at epoch 6",
-        "trial   1  rung 2     val_spearman 0.593 at epoch 18",
-        "trial   1  finished; 1 of 12 trials ended, best 0.593 (trial 1)",
-        "trial   2  tried again after: OSError: disk full",
-        "trial   2  started    K=3 tau=1.5 lr=1.12e-4 N=3",
-        "trial   2  rung 0     val_spearman 0.039 at epoch 2",
-        "trial   2  stopped at rung 0; 2 of 12 trials ended, best 0.593 (trial 1)",
-        "trial   3  rung 0     val_spearman - at epoch 2",
-        "trial   3  failed: diverged: total/fold0/seed0; 3 of 12 trials ended, best 0.593 (trial 1)",
+        "trial t0  started    K=10 tau=10 lr=5e-4 N=3",
+        "trial t1  started    K=3 tau=1.5 lr=1.12e-4 N=3",
+        "trial t2  started    K=4 tau=1.5 lr=2.12e-4 N=4",
+        "trial t0  rung 0     val_spearman 0.236 at epoch 2",
+        "trial t0  rung 1     val_spearman 0.466 at epoch 6",
+        "trial t0  rung 2     val_spearman 0.593 at epoch 18",
+        "trial t0  finished; 1 of 12 trials ended, best 0.593 (trial t0)",
+        "trial t1  tried again after: OSError: disk full",
+        "trial t1  started    K=3 tau=1.5 lr=1.12e-4 N=3",
+        "trial t1  rung 0     val_spearman 0.039 at epoch 2",
+        "trial t1  stopped at rung 0; 2 of 12 trials ended, best 0.593 (trial t0)",
+        "trial t2  rung 0     val_spearman - at epoch 2",
+        "trial t2  failed: diverged: total/fold0/seed0; 3 of 12 trials ended, best 0.593 (trial t0)",
     ]
 
 
@@ -117,7 +117,7 @@ def test_the_table_shows_running_trials_first_and_the_study_above():
     lines = drawn()
     assert lines[0].startswith("small   3 of 12 trials begun   2 running, 1 stopped   0:00:00   best 0.055: K=4")
     assert lines[1].split() == ["trial", "K", "lr", "N", "tau", "rung", "epoch", "val_spearman", "best", "state"]
-    assert [line.split()[0] for line in lines[2:]] == ["1", "3", "2"]
+    assert [line.split()[0] for line in lines[2:]] == ["t0", "t2", "t1"]
     assert lines[2].split()[-1] == "11%"
     assert lines[4].endswith("stopped at rung 0")
 

@@ -34,7 +34,7 @@ def _story(tmp_path_factory, launch_home):
     killed(first)
     early = [path.name for path in studies.iterdir()]
     second = Launch(folder, launch_home, *SEQUENTIAL, "--resume")
-    second.wait_for(r"trial   3  started")
+    second.wait_for(r"trial 0002  started")
     killed(second)
     middle = tracked(folder)
     third = Launch(folder, launch_home, *SEQUENTIAL, "--resume")

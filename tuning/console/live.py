@@ -37,7 +37,7 @@ class LiveView:
     def event(self, name: str, trial: TrialProgress, **more: Any) -> None:
         """The table shows it at its next drawing; only a retry gets a line of its own."""
         if name == "trial_retried":
-            self.note(f"trial {trial.number} tried again after: {more.get('error', '')}")
+            self.note(f"trial {trial.trial_id} tried again after: {more.get('error', '')}")
 
     def note(self, message: str) -> None:
         """Prints the message above the table."""
@@ -71,7 +71,7 @@ class LiveView:
         values = [short(trial.config.get(name, "")) for name in self._progress.searched]
         rung = "-" if trial.rung < 0 else str(trial.rung)
         state = f"{trial.progress:.0%}" if trial.state == "running" else trial.state
-        cells = [str(trial.number), *values, rung, str(trial.epoch), score(trial.score), score(trial.best), state]
+        cells = [trial.trial_id, *values, rung, str(trial.epoch), score(trial.score), score(trial.best), state]
         return [Text(cell) for cell in cells]
 
 

@@ -19,7 +19,6 @@ class TrialProgress:
     Args:
         trial_id: Tune's id.
         config: The searched values.
-        number: Its place in the order of starting, from 1.
         state: ``running``, ``again`` before it is tried again, ``waiting at rung 1``, or the reason why it ended.
         rung: The last completed rung; -1 before the first.
         epoch: Epochs trained.
@@ -30,7 +29,6 @@ class TrialProgress:
 
     trial_id: str
     config: Mapping[str, Any]
-    number: int
     state: str = "running"
     rung: int = -1
     epoch: int = 0
@@ -77,7 +75,7 @@ class StudyProgress:
             return None
         if known is None:
             chosen = {name: config[name] for name in self.searched if name in config}
-            self.trials[trial_id] = TrialProgress(trial_id, chosen, number=len(self.trials) + 1)
+            self.trials[trial_id] = TrialProgress(trial_id, chosen)
         self.trials[trial_id].state = "running"
         return self.trials[trial_id]
 

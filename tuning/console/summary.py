@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pamfn.data.rules import counted
 from tuning.console.views import score
 from tuning.tracking import StudyResults, TrialResult, charts_page, compare_page, ui_command, without_password
 from tuning.tracking.names import SHORT, short
@@ -56,9 +57,10 @@ def summary_values(results: StudyResults, files: Sequence[str], resume: Sequence
 def _opening(results: StudyResults) -> str:
     words = [trial.reason.replace(":", " ").split(" ")[0] or "running" for trial in results.trials]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+    trials = f"{counted(len(results.trials), 'trial')} ({counts or 'none'})"
     if not results.ranked():
-        return f"Study {results.name}: {len(results.trials)} trials ({counts}); none has a score."
-    return f"Study {results.name}: {len(results.trials)} trials ({counts}). Best configurations:"
+        return f"Study {results.name}: {trials}; none has a score."
+    return f"Study {results.name}: {trials}. Best configurations:"
 
 
 def _table(results: StudyResults, best: Sequence[TrialResult]) -> Table:

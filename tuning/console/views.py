@@ -83,7 +83,7 @@ class LineView:
             "trial_retried": lambda: f"tried again after: {more.get('error', '')}",
             "trial_ended": lambda: f"{trial.state}; {self._so_far()}",
         }
-        self.note(f"trial {trial.number:>3}  {words[name]()}")
+        self.note(f"trial {trial.trial_id}  {words[name]()}")
 
     def note(self, message: str) -> None:
         """Writes the message with the time of day."""
@@ -93,7 +93,7 @@ class LineView:
         counts = self._progress.counts()
         ended = sum(counts.values()) - counts["running"] - counts["waiting"]
         leader = self._progress.leader()
-        best = f", best {score(leader.score)} (trial {leader.number})" if leader else ""
+        best = f", best {score(leader.score)} (trial {leader.trial_id})" if leader else ""
         return f"{ended} of {self._progress.asked} trials ended{best}"
 
 

@@ -76,7 +76,7 @@ def _state(results: StudyResults) -> str:
     seconds = sum(trial.seconds for trial in results.trials)
     status = results.tags.get("status_reason", "running")
     spent = timedelta(seconds=round(seconds))
-    return f"{status}; {len(words)} trials ({counts or 'none'}), {spent} of training in all"
+    return f"{status}; {counted(len(words), 'trial')} ({counts or 'none'}), {spent} of training in all"
 
 
 def _found(results: StudyResults, best: TrialResult | None) -> str:
