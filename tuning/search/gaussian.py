@@ -29,7 +29,10 @@ from tuning.search.region import Region
 Array = NDArray[np.float64]
 
 DRAWS = 500  # configurations drawn from the whole region to choose among
-NEAR, REACH, LEADERS = 30, (0.05, 0.15, 0.3), 5  # drawn around the best: how many, how far, around how many
+LEADERS = 5  # configurations around which more are drawn
+NEAR, REACH = 30, (0.05, 0.15, 0.3)  # drawn around each of the best trials: how many, how far
+CLOSER, ROUNDS = (0.02, 0.1), 2  # and around those with the largest gain: how far, how many times
+SHORTEST = 0.15  # length scale, of a range: shorter ones read patterns into the few trials that there are
 MOST = 200  # trials that are modelled; a study's latest, and the best of those before them
 _BEST = 50  # of them
 
@@ -86,6 +89,9 @@ def suggest(
         return None
     ranked = sorted((o for o in observed if o[1] is not None), key=lambda o: -(o[1] or 0.0))
     choices = around(region, [config for config, *_ in ranked[:LEADERS]], generator)
+    for _ in range(ROUNDS):
+        ahead = [choices[place] for place in np.argsort(-belief.gain(choices), kind="stable")[:LEADERS]]
+        choices = ahead + _near(region, ahead, CLOSER, generator)
     return choices[int(np.argmax(belief.gain(choices)))]
 
 
@@ -118,15 +124,7 @@ def around(
     region: Region, leaders: Sequence[Mapping[str, Any]], generator: np.random.Generator
 ) -> list[dict[str, Any]]:
     """Returns configurations to choose among: drawn from the whole region, and near the best ones."""
-    drawn = [region.draw(generator) for _ in range(DRAWS)]
-    low, high = region.bounds().T
-    near = []
-    for leader in leaders:
-        for reach in REACH:
-            moves = generator.normal(0.0, reach, (NEAR, len(low))) * (generator.random((NEAR, len(low))) < 0.5)
-            latents = np.clip(region.encode(leader) + moves * (high - low), low, high)
-            near += [region.decode(latent) for latent in latents]
-    return drawn + [config for config in near if region.allowed(config)]
+    return [region.draw(generator) for _ in range(DRAWS)] + _near(region, leaders, REACH, generator)
 
 
 def rows(region: Region, configs: Sequence[Mapping[str, Any]]) -> Array:
@@ -143,8 +141,22 @@ def rows(region: Region, configs: Sequence[Mapping[str, Any]]) -> Array:
     return np.stack(columns, axis=1)
 
 
+def _near(
+    region: Region, leaders: Sequence[Mapping[str, Any]], reaches: Sequence[float], generator: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Returns configurations that differ from one of the leaders in about half of the settings, by a normal step."""
+    low, high = region.bounds().T
+    near = []
+    for leader in leaders:
+        for reach in reaches:
+            moves = generator.normal(0.0, reach, (NEAR, len(low))) * (generator.random((NEAR, len(low))) < 0.5)
+            latents = np.clip(region.encode(leader) + moves * (high - low), low, high)
+            near += [region.decode(latent) for latent in latents]
+    return [config for config in near if region.allowed(config)]
+
+
 def _kernel(columns: int) -> Any:
-    shape = Matern(np.full(columns, 0.5), (0.05, 10.0), nu=2.5)
+    shape = Matern(np.full(columns, 0.5), (SHORTEST, 10.0), nu=2.5)
     return ConstantKernel(1.0, (0.1, 10.0)) * shape + WhiteKernel(0.05, (1e-4, 1.0))
 
 
