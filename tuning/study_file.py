@@ -94,16 +94,19 @@ def read_launched(root: str, name: str) -> Study | None:
     record = read_record(f"{root}/{name}")
     if record is None:
         return None
-    return Study(
-        name=record["name"],
-        space=Space.model_validate_json(json.dumps(record["space"])),
-        tasks=tuple(Task(**task) for task in record["tasks"]),
-        modalities=tuple(record["modalities"]),
-        data=record["data"],
-        digest=record["digest"],
-        root=root,
-        tracking_uri=record["tracking_uri"],
-    )
+    try:
+        return Study(
+            name=record["name"],
+            space=Space.model_validate_json(json.dumps(record["space"])),
+            tasks=tuple(Task(**task) for task in record["tasks"]),
+            modalities=tuple(record["modalities"]),
+            data=record["data"],
+            digest=record["digest"],
+            root=root,
+            tracking_uri=record["tracking_uri"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{root}/{name}/{FILE}: not the whole record of a study ({error!r})") from error
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

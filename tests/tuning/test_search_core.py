@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -374,7 +375,29 @@ def test_a_journal_that_tells_of_what_cannot_have_happened_is_refused(tmp_path):
         made.report(trial, result(0, 0.5))
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[1:]))
-    with pytest.raises(JournalError, match="line 2 does not follow from those above it"):
+    with pytest.raises(JournalError, match="line 1 does not follow from those above it .*its number is 1, after 0"):
+        search(Journal(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "fault"),
+    [
+        (1, {"seed": 7}, "its seed is 7, that of the study 0"),
+        (3, {"number": 0}, "its number is 0, after 1 suggestions"),
+        (3, {"number": 4}, "its number is 4, after 1 suggestions"),
+        (3, {"config": {"lr": 5.0, "stages": 1}}, "lr: 5.0 is not 0.001 to 1"),
+        (3, {"config": {"lr": 0.5}}, "stages: the point has no value for it"),
+    ],
+)
+def test_the_journal_of_another_study_is_refused(tmp_path, line, changes, fault):
+    path = tmp_path / "decisions.jsonl"
+    made = search(Journal(path))
+    made.journal.append("launched", seed=0, concurrent=3, space="")
+    started(made, 3)
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    lines[line - 1] |= changes
+    path.write_text("".join(f"{json.dumps(event)}\n" for event in lines))
+    with pytest.raises(JournalError, match=rf"line {line} does not follow from those above it \(.*{fault}"):
         search(Journal(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import tracked_study
@@ -56,6 +57,18 @@ def test_the_first_difference_is_found():
     assert found.difference.then["config"] != found.difference.now["config"]
 
 
+@pytest.mark.parametrize("lost", ["trial", "result", "reason", "verdict"])
+def test_an_event_that_lacks_a_value_is_not_reproduced(lost):
+    made = search()
+    for trial in started(made, 3):
+        made.report(trial, result(0, 0.5))
+    made.stop()
+    events = [dict(event) for event in made.journal.events]
+    line = max(number for number, event in enumerate(events, start=1) if lost in event)
+    del events[line - 1][lost]
+    assert replay(REGION, made.settings, events).difference.line == line
+
+
 def test_a_study_that_searches_otherwise_today_is_not_reproduced():
     made = Cluster(search(searcher="random")).run()
     other = search(searcher="random", reduction=2).settings
@@ -100,6 +113,12 @@ def test_the_command_shows_the_first_difference(study, capsys, tmp_path):
 def test_a_study_that_is_not_there_is_a_wrong_request(tmp_path, capsys):
     assert main(["nothing", "--storage", str(tmp_path)]) == 2
     assert "STUDY: 'nothing' has no decisions.jsonl in" in capsys.readouterr().err
+
+
+def test_a_damaged_record_is_told_in_one_line(study, capsys):
+    Path(study.storage, "study.json").write_text('{"version": 1}')
+    assert main([study.name, "--storage", study.root]) == 2
+    assert capsys.readouterr().err.endswith("study.json: not the whole record of a study (KeyError('name'))\n")
 
 
 def test_a_damaged_journal_is_told_in_one_line(study, tmp_path, capsys):

@@ -92,6 +92,7 @@ class StudySearch:
         self._out: set[str] = set()
         for line, event in enumerate(self.journal.events, start=1):
             try:
+                self._check(event)
                 self._take_in(event)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise self.journal.damage(line, f"does not follow from those above it ({error!r})") from error
@@ -220,6 +221,21 @@ class StudySearch:
 
     def _in_state(self, state: str) -> list[SearchedTrial]:
         return [held for held in self.trials.values() if held.state == state]
+
+    def _check(self, event: Event) -> None:
+        """Checks that an event of an earlier process can be one of this study.
+
+        Raises:
+            ValueError: If a launch had another seed, or a suggestion comes out of turn or lies outside the region.
+        """
+        if event["event"] == "launched" and event.get("seed", self.settings.seed) != self.settings.seed:
+            raise ValueError(f"its seed is {event['seed']}, that of the study {self.settings.seed}")
+        if event["event"] != "suggested":
+            return
+        if event["number"] != len(self.trials):
+            raise ValueError(f"its number is {event['number']}, after {len(self.trials)} suggestions")
+        if faults := self.region.faults(SearchedTrial.of(event).config):
+            raise ValueError("; ".join(faults))
 
     def _happen(self, event: str, **values: Any) -> None:
         self._take_in(self.journal.append(event, **values))

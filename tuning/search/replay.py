@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tuning.search.core import StudySearch
@@ -51,8 +52,9 @@ def replay(region: Region, settings: SearchSettings, events: Sequence[Event]) ->
     fresh = StudySearch(region, replace(settings, concurrent=len(events) + 1), Journal())
     told = [(line, event) for line, event in enumerate(events, start=1) if event["event"] != "launched"]
     for count, (line, event) in enumerate(told):
-        if len(fresh.journal.events) == count:
-            _tell(fresh, event)
+        with suppress(KeyError, TypeError, ValueError, AttributeError):  # an event that lacks a value leads nowhere
+            if len(fresh.journal.events) == count:
+                _tell(fresh, event)
         now = fresh.journal.events[count] if len(fresh.journal.events) > count else None
         if now is None or _timeless(now) != _timeless(event):
             return Replay(count, Difference(line, event, now))
