@@ -102,9 +102,10 @@ def run_trials(
         if not (search.done or stopper.stop_all()):
             _run(study, room, search, events, stopper, launch, verbose=verbose)
     if not interruption.seen:
+        spent = search.spent or ("" if search.done else stopper.spent)
         search.stop()
         events.catch_up()
-        outcome.notes = [*search.rungs.findings(), *([f"no further trial: {search.spent}"] if search.spent else [])]
+        outcome.notes = [*search.rungs.findings(), *([f"no further trial: {spent}"] if spent else [])]
     return outcome
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from ray import tune
@@ -43,9 +44,16 @@ class BudgetStopper(tune.Stopper):  # type: ignore[misc]  # Ray is untyped
 
     def stop_all(self) -> bool:
         """Tells whether the budget is spent; asked at every event."""
+        return bool(self.spent)
+
+    @property
+    def spent(self) -> str:
+        """Which budget is spent, for people; empty as long as none is."""
         if self._seconds is not None and self._before + self._clock() - self._began >= self._seconds:
-            return True
-        return self._device_seconds is not None and self._trained() * self._devices >= self._device_seconds
+            return f"budget.time, {timedelta(seconds=self._seconds)}, is spent"
+        if self._device_seconds is not None and self._trained() * self._devices >= self._device_seconds:
+            return f"budget.device_time, {timedelta(seconds=self._device_seconds)}, is spent"
+        return ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tune writes its stopper into a snapshot that is never read."""

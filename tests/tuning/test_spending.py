@@ -32,6 +32,16 @@ def stopper(made, clock, seconds=10.0, device_seconds=None, devices=1.0):
     return stopping
 
 
+def test_what_is_spent_is_named(tmp_path, clock):
+    made = launched(tmp_path / "decisions.jsonl", clock)
+    budget, [trial] = stopper(made, clock, seconds=5400.0, device_seconds=60.0, devices=2.0), started(made, 1)
+    assert budget.spent == ""
+    made.report(trial, result(0, 0.5, train_seconds=30.0))
+    assert budget.spent == "budget.device_time, 0:01:00, is spent"
+    clock[0] += 5400.0
+    assert budget.spent == "budget.time, 1:30:00, is spent"
+
+
 def test_the_time_is_spent_when_a_launch_has_run_for_so_long(tmp_path, clock):
     budget = stopper(launched(tmp_path / "decisions.jsonl", clock), clock)
     clock[0] += 9.0

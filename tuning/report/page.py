@@ -153,14 +153,21 @@ def _trials(results: StudyResults, ranked: Sequence[TrialResult], best: TrialRes
 
 def _asked(results: StudyResults) -> str:
     space, scheduler, tags = results.space, results.space.scheduler, results.tags
+    asked: Mapping[str, Any] = {
+        "constraints": ", ".join(space.constraints),
+        "warm start": space.warm_start or "",
+        "first folds": space.evaluation.first_folds or "",
+    }
     search = {name: in_words(domain) for name, domain in space.search.items()} or {"nothing": "one configuration"}
     protocol: Mapping[str, Any] = {
         "folds": f"{space.evaluation.folds}, seeds {space.evaluation.seeds}, group {space.evaluation.group or 'none'}",
-        "scheduler": f"{scheduler.type}, grace {scheduler.grace_epochs}, reduction {scheduler.reduction}",
+        "scheduler": f"{scheduler.type}, {scheduler.mode}, grace {scheduler.grace_epochs}, "
+        f"reduction {scheduler.reduction}",
         "searcher": f"{space.searcher.type}, seed {space.seed}",
         "preset": space.preset,
         "data": f"{space.data.path or 'planted'}, digest {tags.get('data_digest', 'unknown')}",
         "code": tags.get("git_commit", tags.get("code_version", "unknown")),
     }
     rows = [[f"search: {name}", words] for name, words in search.items()]
+    rows += [[name, str(value)] for name, value in asked.items() if value]
     return table(("", ""), [*rows, *([name, str(value)] for name, value in protocol.items())], "", text=(0, 1))
