@@ -46,7 +46,7 @@ def test_the_resolved_study_stands_first(told, at_a_known_pace):
     assert "1 class x 2 folds x 2 seeds: 4 a trial, trained on 30 videos and scored on 30" in said
     assert "first fusion_nets 4, tau_init 10.0, lr 0.005, stages 3" in said
     assert "lr 0.0003 to 0.02, by magnitude" in said
-    assert "hyperopt, the first 6 at random" in said
+    assert "hyperopt+gp, the first 6 at random" in said
     assert "rungs at 11%, 33%, 100% of each class's budget Ball 1 3 9 epochs" in said
     assert "the best third of what a rung has seen goes on, the rest end" in said
 

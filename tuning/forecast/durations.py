@@ -61,12 +61,9 @@ class Durations:
         return steps * recipe.phase1_epochs * self.pace.branch * self.pace.step(flops)
 
     def final(self, recipe: Recipe, networks: Networks) -> float:
-        """Returns the seconds of one configuration of the final stage; its networks are not scored on the way."""
+        """Returns the seconds of one configuration of the final stage, scoring at its milestones included."""
         phase1 = len(networks.widths) * self.branches(recipe, networks) if recipe.phases == "two" else 0.0
-        chunks = networks.chunks(recipe, self.device)
-        return phase1 + sum(
-            self._steps(recipe, networks, chunk, networks.steps(recipe, chunk, 1.0)) for chunk in chunks
-        )
+        return phase1 + self._spent(recipe, networks, 1.0)
 
     def _spent(self, recipe: Recipe, networks: Networks, share: float) -> float:
         """Returns the seconds of phase 2 up to a share of its budget."""

@@ -84,9 +84,9 @@ def networks_of_a_trial(study: Study, contents: Contents) -> Networks:
 
 def final_networks(study: Study, contents: Contents) -> Networks:
     """Returns the networks of one configuration of the final stage."""
-    mine, seeds = _training_videos(study, contents), study.space.final.seeds
-    replicas = whole_split(mine, study.tasks, seeds=seeds, seed=study.seed, trained_on="train", scored_on=None)
-    return Networks(replicas, mine, _widths(study, contents))
+    seeds, scored_on = study.space.final.seeds, "test" if study.space.final.top else None
+    replicas = whole_split(contents, study.tasks, seeds=seeds, seed=study.seed, trained_on="train", scored_on=scored_on)
+    return Networks(replicas, contents, _widths(study, contents))
 
 
 def step_flops(recipe: Recipe, widths: Mapping[str, int]) -> int:
