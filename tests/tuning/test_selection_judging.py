@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -13,7 +14,7 @@ from final_rows import CANDIDATE, REFERENCE, choice, two_classes
 from pamfn.metrics import fisher_mean
 from pamfn.published import Published
 from tuning.selection.comparing import difference, gain, measured
-from tuning.selection.judging import judge, read_results
+from tuning.selection.judging import _result, judge, read_results
 from tuning.selection.training import folder_of, read_curve, train_final
 from tuning.selection.words import lines_of
 
@@ -109,6 +110,17 @@ def test_classes_that_the_paper_has_figures_for_get_them(study, monkeypatch):
     assert judged["published"] == {"source": "a table", "classes": {"Ball": 0.7, "Hoop": 0.8}, "average": 0.755}
     said = "the paper (a table; best test epoch): average 0.755  Ball 0.700  Hoop 0.800"
     assert said in list(lines_of(judged))
+
+
+@pytest.mark.parametrize(
+    ("changes", "paper"),
+    [({"first": "paper"}, True), ({"first": {"fusion_nets": 4}}, False), ({"first": "paper", "search": {}}, False)],
+)
+def test_only_a_first_trial_at_the_paper_s_values_is_called_the_paper_s(study, monkeypatch, changes, paper):
+    figures = Published("a table", {"Ball": 0.7, "Hoop": 0.8}, 0.755)
+    monkeypatch.setattr("pamfn.published.PAPER", (figures,))
+    changed = dataclasses.replace(study, space=study.space.model_copy(update=changes))
+    assert _result(changed, choice(), OPENING, {})["paper"] is paper
 
 
 def test_the_verdict_is_written_and_read_back(study):

@@ -95,7 +95,7 @@ def _result(study: Study, choice: Choice, opening: Opening, models: Mapping[str,
             "ties_not_kept": choice.further_ties,
             "luck": asdict(choice.luck) if choice.luck else None,
         },
-        "paper": study.space.first == "paper" or figures is not None,
+        "paper": study.space.first == "paper" and bool(study.space.search),  # a winner launched again is fixed in all
         "published": asdict(figures) if figures else None,
         "candidates": [rows[c.trial_id] for c in choice.candidates if c.trial_id in rows],
         "reference": rows.get(choice.reference.trial_id),
