@@ -11,7 +11,7 @@ import pytest
 from tuning.domains import FloatDomain, IntDomain
 from tuning.search.comparable import moved_to
 from tuning.search.proposing import BORROWED, FADES, Observation, propose
-from tuning.search.region import Region
+from tuning.search.region import Region, spelled
 
 REGION = Region(
     {
@@ -65,6 +65,16 @@ def test_a_model_can_propose_alone(searcher):
 def test_the_gaussian_process_leaves_its_turn_to_chance_while_no_two_scores_differ():
     same = [Observation(o.config, {0: 0.5}, "ended") for o in observed(8)]
     assert propose(REGION, same, number=8, seed=0, settings=Asked()).by == "random"
+
+
+@pytest.mark.parametrize("searcher", ["hyperopt+gp", "hyperopt", "gp"])
+def test_no_configuration_is_proposed_twice_though_the_best_lies_in_a_corner(searcher):
+    held = []
+    for number in range(40):
+        proposal = propose(REGION, held, number=number, seed=1, settings=Asked(searcher=searcher))
+        score = math.tanh(math.log10(proposal.config["lr"]) / 4 + 0.8 + proposal.config["fusion_nets"] / 40)
+        held.append(Observation(proposal.config, {0: score}, "ended"))
+    assert len({spelled(o.config) for o in held}) == 40
 
 
 def test_two_models_by_turns_find_better_points_than_chance():

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from tuning.domains import ChoiceDomain, same_value
 from tuning.search.comparable import CLIP
-from tuning.search.region import Region
+from tuning.search.region import Region, spelled
 
 Array = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ class Belief:
 def suggest(
     region: Region, observed: Sequence[tuple[Mapping[str, Any], float | None, bool]], generator: np.random.Generator
 ) -> dict[str, Any] | None:
-    """Returns the configuration with the largest expected improvement; None while the scores tell nothing apart.
+    """Returns the untried configuration with the largest expected improvement; None while scores tell nothing apart.
 
     Args:
         region: What is searched.
@@ -92,7 +92,9 @@ def suggest(
     for _ in range(ROUNDS):
         ahead = [choices[place] for place in np.argsort(-belief.gain(choices), kind="stable")[:LEADERS]]
         choices = ahead + _near(region, ahead, CLOSER, generator)
-    return choices[int(np.argmax(belief.gain(choices)))]
+    tried = {spelled(config) for config, *_ in observed}
+    new = [config for config in choices if spelled(config) not in tried]  # noise makes the best worth another look
+    return new[int(np.argmax(belief.gain(new)))] if new else None
 
 
 def believe(region: Region, observed: Sequence[tuple[Mapping[str, Any], float | None, bool]]) -> Belief | None:

@@ -23,6 +23,7 @@ MODELS = {"hyperopt+gp": ("gp", "hyperopt"), "hyperopt": ("hyperopt",), "gp": ("
 TYPES = (*MODELS, "random", "grid")
 BORROWED = 3  # configurations of the other study that a warm start tries again
 FADES = 4  # times ``warmup`` of this study's own scores, and another study's are no longer looked at
+_DRAWS = 1000  # at random, before a region that is not finite counts as used up
 _ATTEMPTS = 8  # proposals to look at before a finite region is searched for what is left
 
 Known = list[tuple[Mapping[str, Any], float | None, bool]]
@@ -98,10 +99,11 @@ def propose(
         proposal = _proposal(region, observations, number, _generator(seed, number, attempt), settings)
         if spelled(proposal.config) not in tried:
             return proposal
-    left = region.untried(tried)
-    if left is None:
-        return proposal
-    return Proposal(left[_generator(seed, number, _ATTEMPTS).integers(len(left))], "left") if left else None
+    left, generator = region.untried(tried), _generator(seed, number, _ATTEMPTS)
+    if left is None:  # a model insists on what it knows to be good
+        drawn = (region.draw(generator) for _ in range(_DRAWS))
+        return next((Proposal(config, "random") for config in drawn if spelled(config) not in tried), None)
+    return Proposal(left[generator.integers(len(left))], "left") if left else None
 
 
 def known_of(observations: Sequence[Observation]) -> Known:
