@@ -77,6 +77,21 @@ def promoting(setting: Setting) -> OurSearch:
     return OurSearch(setting, scheduler=_scheduler(setting, mode="promote"), searcher=Searcher())
 
 
+def hyperopt_alone(setting: Setting) -> OurSearch:
+    """Returns our scheduler with HyperOpt's configurations."""
+    return OurSearch(setting, scheduler=_scheduler(setting), searcher=Searcher(type="hyperopt"))
+
+
+def gaussian_process_alone(setting: Setting) -> OurSearch:
+    """Returns our scheduler with a Gaussian process's configurations."""
+    return OurSearch(setting, scheduler=_scheduler(setting), searcher=Searcher(type="gp"))
+
+
+def proven_rungs(setting: Setting) -> OurSearch:
+    """Returns our search with rungs that have to prove themselves."""
+    return OurSearch(setting, scheduler=_scheduler(setting, grace_epochs="auto"), searcher=Searcher())
+
+
 def random_configurations(setting: Setting) -> OurSearch:
     """Returns our scheduler with random configurations."""
     return OurSearch(setting, scheduler=_scheduler(setting), searcher=Searcher(type="random"))
