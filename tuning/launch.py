@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pamfn.data.features import Contents
 from tuning.cluster import ClusterError, Room, ray_cluster, room_on, storage_faults
-from tuning.console import Console
+from tuning.console import Console, LastingOutput
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.interruption import Interruption
 from tuning.planted import ensure_planted
@@ -56,9 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preview(study: Study, contents: Contents, arguments: argparse.Namespace) -> int:
     """Prints what a launch would do, each part as soon as it is known."""
+    out = LastingOutput(sys.stdout)
     for part in preview(study, contents, elsewhere=arguments.address is not None, resume=arguments.resume):
-        sys.stdout.write(part)
-        sys.stdout.flush()
+        out.write(part)
+        out.flush()
     return DONE
 
 

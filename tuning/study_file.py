@@ -141,7 +141,13 @@ def check_launch(study: Study, *, resume: bool) -> None:
             [Fault("--name", "", study.name, rule, "give another --name, or --resume to continue it")],
         )
     if before is not None and (changed := differences(before, record_of(study))):
-        raise SpaceError(study.space.source, [Fault("--resume", "", UNSET, line) for line in changed])
+        raise SpaceError(study.space.source, [_changed(study, line) for line in changed])
+
+
+def _changed(study: Study, line: str) -> Fault:
+    more = line.startswith("space.budget.trials:")
+    hint = f"for more trials, go on from it in a new study: --name NEW --warm-start {study.name}" if more else ""
+    return Fault("--resume", "", UNSET, line, hint)
 
 
 @contextmanager

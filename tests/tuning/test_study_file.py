@@ -95,6 +95,13 @@ def test_a_changed_space_is_refused_with_every_difference(tmp_path: Path) -> Non
     ]
 
 
+def test_more_trials_are_another_study_and_the_refusal_says_how_to_go_on_from_this_one(tmp_path: Path) -> None:
+    write_study(study(tmp_path))
+    [line] = refusal(study(tmp_path, "budget.trials=200"), resume=True)
+    assert line.startswith("--resume: space.budget.trials: 100 when it was launched, 200 now; for more trials")
+    assert line.endswith("--name NEW --warm-start mine")
+
+
 def test_a_new_study_does_not_fall_on_an_old_one(tmp_path: Path) -> None:
     check_launch(study(tmp_path), resume=False)
     write_study(study(tmp_path))

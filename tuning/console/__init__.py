@@ -17,7 +17,7 @@ from tuning.console.summary import summary, summary_values
 from tuning.console.views import JsonView, LineView, View
 from tuning.tracking import StudyResults
 
-__all__ = ["Console", "StudyProgress"]
+__all__ = ["Console", "LastingOutput", "StudyProgress"]
 
 WIDE = 160  # columns of a table that goes to a file
 

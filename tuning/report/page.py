@@ -114,7 +114,7 @@ def _final(results: StudyResults) -> str:
 
 
 def _with_interval(trial: TrialResult) -> str:
-    interval = fold_interval(trial.folds) if trial.reason.startswith(("finished", "stopped")) else None
+    interval = fold_interval(trial.folds) if trial.reason.startswith(("finished", "stopped", "paused")) else None
     reach = f" (95% interval {interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     end = "" if trial.finished else f", {trial.reason or 'running'} after {counted(trial.epochs, 'epoch')}"
     return f"{score(trial.score)}{reach}{end}"
