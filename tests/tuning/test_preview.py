@@ -226,9 +226,10 @@ def test_a_dry_run_starts_no_ray_and_no_mlflow_and_writes_nothing(tmp_path, laun
         "assert main(sys.argv[1:]) == 0\n"
         "assert not {'ray', 'mlflow', 'hyperopt'} & set(sys.modules)\n"
     )
+    before = sorted(launch_home.rglob("*"))  # launches of other tests share it
     ended = Launch(tmp_path, launch_home, *quick("--dry-run", "--address", "127.0.0.1:9"), module="dry").ended()
     assert (ended.status, ended.err) == (0, "")
     assert "in all about" in " ".join(ended.out.split())
     assert {path.name for path in tmp_path.iterdir()} <= {"dry.py", "__pycache__", "0.out", "0.err"}
-    assert list(launch_home.glob("r*")) == []
+    assert sorted(launch_home.rglob("*")) == before
     assert "dry" not in sys.modules
