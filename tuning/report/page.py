@@ -20,7 +20,7 @@ from tuning.tracking.names import SHORT, short
 from tuning.tracking.record import in_words
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; max-width: 66rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; max-width: 76rem; margin: 2rem auto;
        padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .figure { font-size: 1.25rem; } .wide { overflow-x: auto; }
