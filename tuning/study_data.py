@@ -36,16 +36,20 @@ def training_data(study: Study, device: str) -> StudyData:
         ValueError: If the shards changed since the study started.
     """
     features, bank = split_data(study, ("train",), device)
+    return StudyData(features, bank, replicas_of(study, features))
+
+
+def replicas_of(study: Study, training: Contents) -> list[Replica]:
+    """Returns the networks of a trial: classes, then folds of the training videos, then seeds."""
     evaluation = study.space.evaluation
-    replicas = cross_validation(
-        features,
+    return cross_validation(
+        training,
         study.tasks,
         folds=evaluation.folds,
         seeds=evaluation.seeds,
         seed=study.seed,
         grouped=evaluation.group is not None,
     )
-    return StudyData(features, bank, replicas)
 
 
 def split_data(study: Study, splits: tuple[str, ...], device: str) -> tuple[FeatureSet, Bank]:

@@ -12,10 +12,11 @@ from pamfn.data.features import Contents, contents_of
 from pamfn.model.outline import outline, training_flops
 from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.order import Order
-from pamfn.phases.replica import Replica, cross_validation, whole_split
+from pamfn.phases.replica import Replica, whole_split
 from pamfn.phases.training import milestone_epoch
 from pamfn.recipe import Recipe
 from tuning.study import Study
+from tuning.study_data import replicas_of
 
 SHAPING = (
     "stages",
@@ -70,16 +71,8 @@ class Networks:
 
 def networks_of_a_trial(study: Study, contents: Contents) -> Networks:
     """Returns the networks of a trial, as `tuning.study_data.training_data` cuts them; no features are read."""
-    mine, evaluation = _training_videos(study, contents), study.space.evaluation
-    replicas = cross_validation(
-        mine,
-        study.tasks,
-        folds=evaluation.folds,
-        seeds=evaluation.seeds,
-        seed=study.seed,
-        grouped=evaluation.group is not None,
-    )
-    return Networks(replicas, mine, _widths(study, contents))
+    mine = _training_videos(study, contents)
+    return Networks(replicas_of(study, mine), mine, _widths(study, contents))
 
 
 def final_networks(study: Study, contents: Contents) -> Networks:

@@ -6,10 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 
-import numpy as np
 from scipy import stats
 
-from pamfn.metrics import CLIP
+from tuning.search.noise import fisher_z, scatter
 
 _TASK = re.compile(r"(?P<task>.*)\.fold\d+")
 
@@ -17,8 +16,7 @@ _TASK = re.compile(r"(?P<task>.*)\.fold\d+")
 def fold_interval(folds: Mapping[str, float], level: float = 0.95) -> tuple[float, float] | None:
     """Returns a t interval of the Fisher-z mean over tasks and folds; None with fewer than two folds or a NaN.
 
-    Folds scatter around the mean of their own task, so only that scatter counts. The folds share training videos, which
-    this leaves out: the interval is a little too narrow.
+    The folds share training videos, which this leaves out: the interval is a little too narrow.
 
     Args:
         folds: Scores by ``val_spearman.fold0`` or ``val_spearman.<task>.fold0``.
@@ -27,11 +25,9 @@ def fold_interval(folds: Mapping[str, float], level: float = 0.95) -> tuple[floa
     tasks: dict[str, list[float]] = {}
     for name, value in folds.items():
         if match := _TASK.fullmatch(name):
-            tasks.setdefault(match["task"], []).append(math.atanh(min(max(value, -CLIP), CLIP)))
-    if not tasks or any(len(values) < 2 or not np.isfinite(values).all() for values in tasks.values()):
+            tasks.setdefault(match["task"], []).append(fisher_z(value))
+    found = scatter(tasks)
+    if found is None:
         return None
-    means = [float(np.mean(values)) for values in tasks.values()]
-    error = math.sqrt(sum(float(np.var(values, ddof=1)) / len(values) for values in tasks.values())) / len(tasks)
-    freedom = sum(len(values) - 1 for values in tasks.values())
-    reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error
-    return math.tanh(float(np.mean(means)) - reach), math.tanh(float(np.mean(means)) + reach)
+    reach = float(stats.t.ppf((1 + level) / 2, found.freedom)) * found.error
+    return math.tanh(found.mean - reach), math.tanh(found.mean + reach)

@@ -23,7 +23,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from threadpoolctl import threadpool_limits
 
 from tuning.domains import ChoiceDomain, same_value
-from tuning.search.comparable import CLIP
+from tuning.search.noise import fisher_z
 from tuning.search.region import Region, spelled
 
 Array = NDArray[np.float64]
@@ -99,7 +99,7 @@ def suggest(
 
 def believe(region: Region, observed: Sequence[tuple[Mapping[str, Any], float | None, bool]]) -> Belief | None:
     """Returns what the trials so far lead to expect; None with fewer than three different scores."""
-    known = [(config, _fisher(score)) for config, score, _ in observed if score is not None]
+    known = [(config, fisher_z(score)) for config, score, _ in observed if score is not None]
     if len({score for _, score in known}) < 3:
         return None
     worst = min(score for _, score in known)
@@ -168,7 +168,3 @@ def _thinned(known: list[tuple[Mapping[str, Any], float]]) -> list[tuple[Mapping
         return known
     latest, before = known[-(MOST - _BEST) :], known[: -(MOST - _BEST)]
     return sorted(before, key=lambda pair: -pair[1])[:_BEST] + latest
-
-
-def _fisher(score: float) -> float:
-    return math.atanh(min(max(score, -CLIP), CLIP))
