@@ -1,0 +1,122 @@
+"""Training steps a second: ours against a loop over plain networks, ``torch.func.vmap``, and ours alone.
+
+python benchmarks/step.py --widths 32,64 --replicas 1,8 --size rg --json step.json
+python benchmarks/step.py --widths 64,256 --replicas 1,4,8,16,32,64 --size rg --device cuda --steps 5 --json step.json
+
+A repeat is an epoch of ``--steps`` phase-2 steps of every network, batch 32, gathered from features in memory; the
+contestants take turns, and the medians are compared. The loop is ``benchmarks/plain_pamfn.py`` with torch's own
+dropout and AdamW, one network after the other; where ``--looped`` bounds how many it runs, its time is scaled to R.
+``ratio_single`` is what R replicas together gain over each alone. Both sides see as many videos again and again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from plain_pamfn import PlainPAMFN
+from plain_training import Batches, Loop, Vmapped
+from workload import CLIPS, Epochs, Workload, conditions, interleaved, prepare, ratio, write
+
+COLUMNS = ("size", "width", "replicas", "step_ms", "loop_ms", "ratio_loop", "ratio_vmap", "ratio_single")
+
+
+def measure(size: str, width: int, replicas: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the figures of one cell; times in the row are of one step of one replica."""
+    device, steps = arguments.device, arguments.steps
+    work = Workload.of(size, steps * arguments.batch_size, width=width, batch_size=arguments.batch_size)
+    bank = work.bank(device)
+    looped = min(replicas, arguments.looped or replicas)
+    networks = [PlainPAMFN(work.settings, work.widths).to(device) for _ in range(replicas)]
+    batches = Batches(bank, work.targets(device), len(work.videos), work.settings)
+    part = (np.arange(len(work.videos)), np.arange(len(work.videos)))
+    contestants: dict[str, Callable[[], object]] = {
+        "loop": Loop(networks[:looped], batches, work.settings).epoch,
+        "ours": Epochs(work.training(bank, [part] * replicas)).epoch,
+    }
+    if replicas > 1:
+        contestants["single"] = Epochs(work.training(bank, [part])).epoch
+    if "vmap" not in arguments.skip:
+        contestants["vmap"] = Vmapped(networks, batches, work.settings).epoch
+    seconds = interleaved(contestants, repeats=arguments.repeats, warmup=arguments.warmup, device=device)
+    rows = {"loop": looped, "ours": replicas, "single": 1, "vmap": replicas}
+    each = {name: [s / steps / rows[name] for s in of] for name, of in seconds.items()}
+    each.setdefault("single", each["ours"])
+    return {"size": size, "width": width, "replicas": replicas, **_figures(each), "looped": looped}
+
+
+def _figures(each: dict[str, list[float]]) -> dict[str, Any]:
+    """Returns ratios, rates and times of contestants' seconds a replica-step."""
+    ours = each["ours"]
+    rates = {name: 1 / statistics.median(of) for name, of in each.items()}
+    paired = sorted(slow / fast for slow, fast in zip(each["loop"], ours, strict=True))
+    return {
+        "ratio_loop": ratio(each["loop"], ours),
+        "ratio_loop_range": [paired[0], paired[-1]],
+        "ratio_vmap": ratio(each["vmap"], ours) if "vmap" in each else None,
+        "ratio_single": ratio(each["single"], ours),
+        "replica_steps_per_second": rates["ours"],
+        "loop_replica_steps_per_second": rates["loop"],
+        "single_replica_steps_per_second": rates["single"],
+        "vmap_replica_steps_per_second": rates.get("vmap"),
+        "step_ms": 1e3 * statistics.median(ours),
+        "loop_ms": 1e3 * statistics.median(each["loop"]),
+    }
+
+
+def line(row: dict[str, Any]) -> str:
+    """Returns a row of the table."""
+    values = (row[name] for name in COLUMNS)
+    return "".join(_cell(value).rjust(13) for value in values)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "skipped"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def numbers(text: str) -> list[int]:
+    """Returns the whole numbers of a list with commas."""
+    return [int(word) for word in text.split(",")]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Training steps a second against plain PyTorch.")
+    parser.add_argument("--widths", type=numbers, default=[32, 64], metavar="D,D")
+    parser.add_argument("--replicas", type=numbers, default=[1, 8], metavar="R,R")
+    parser.add_argument("--size", choices=tuple(CLIPS), default="rg")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument("--steps", type=int, default=1, help="steps a repeat: an epoch of so many batches")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--warmup", type=int, default=2, help="rounds that do not count")
+    parser.add_argument("--looped", type=int, metavar="N", help="networks in the loop at most; its time is scaled to R")
+    parser.add_argument("--skip", nargs="+", choices=("vmap",), default=[], help="contestants to leave out")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("tf32", "float32"), default="tf32", help="of both sides, on a GPU")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args(argv)
+    prepare(arguments.device, threads=arguments.threads, precision=arguments.precision)
+    where, rows = conditions(arguments.device, arguments.precision), []
+    print(f"{', '.join(f'{name} {value}' for name, value in where.items())}; ms of one step of one replica")
+    print("".join(name.rjust(13) for name in COLUMNS))
+    for width in arguments.widths:
+        for replicas in arguments.replicas:
+            row = {**measure(arguments.size, width, replicas, arguments), "steps": arguments.steps, **where}
+            rows.append({**row, "repeats": arguments.repeats, "batch_size": arguments.batch_size})
+            print(line(row), flush=True)
+            write(arguments.json, rows)
+            gc.collect()
+            if arguments.device == "cuda":
+                torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    main()
