@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from plain_pamfn import PlainPAMFN
@@ -44,7 +45,7 @@ class Batches:
 def optimiser(parameters: Mapping[str, Tensor], settings: Recipe) -> torch.optim.Optimizer:
     """Returns AdamW as torch sets it up by default, with the head at its own rate."""
     trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for n, p in trained.items() if not n.startswith("head.")]},
         {
             "params": [p for n, p in trained.items() if n.startswith("head.")],
