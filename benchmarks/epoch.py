@@ -121,7 +121,7 @@ def _fusion(settings: Recipe, everyone: Replica, bank: Bank) -> Training:
 
 def _step_seconds(training: Training, steps: int) -> list[float]:
     """Takes a warming step and then ``steps`` timed ones: with one batch of videos, an epoch is a step."""
-    budget, seconds = training.plan.epochs[0], []
+    budget, seconds = training.plans[0].epochs, []
     for step in range(1, steps + 2):
         started = time.perf_counter()
         list(training.run([step / budget], score=False))

@@ -9,7 +9,7 @@ from typing import Any
 
 from pamfn.metrics import fisher_mean
 from pamfn.phases.replica import Replica
-from pamfn.phases.training import Report
+from pamfn.phases.report import Report
 from tuning.divergence import first_fault
 
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch
 from pamfn.model.network import build_branch
+from pamfn.phases.mould import Member, Mould
 from pamfn.phases.plan import Plan
 from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
 from pamfn.recipe import BRANCH_SETTINGS, Recipe
-from pamfn.replicas.cut import initialise, put
+from pamfn.replicas.cut import cut, initialise, put
 from pamfn.seeding import derive
 
 MOMENTS_ROOM = 64  # videos whose moments are taken at once
@@ -40,24 +41,39 @@ def branch_training(recipe: Recipe, modality: str, replicas: Sequence[Replica], 
     Returns:
         A training whose state at progress 1 is the branch that phase 2 takes: its last epoch, not its best.
     """
-    branch = build_branch(recipe, modality, bank.widths[modality], len(replicas))
-    initialise(branch, [derive(r.seed, "branch", modality) for r in replicas])
-    fit_standardise(branch, bank, [r.train for r in replicas])
-    plan = Plan(
-        epochs=[recipe.phase1_epochs] * len(replicas),
+    return Training(
+        branch_mould(recipe, modality, bank), [branch_member(recipe, modality, replica, bank) for replica in replicas]
+    )
+
+
+def branch_mould(recipe: Recipe, modality: str, bank: Bank) -> Mould:
+    """Returns the shape of one modality's branches."""
+    return Mould(lambda: build_branch(recipe, modality, bank.widths[modality], 1), bank.only(modality))
+
+
+def branch_member(recipe: Recipe, modality: str, replica: Replica, bank: Bank) -> Member:
+    """Returns a replica's branch with the weights that it starts from."""
+    branch = build_branch(recipe, modality, bank.widths[modality], 1)
+    initialise(branch, [derive(replica.seed, "branch", modality)])
+    fit_standardise(branch, bank, [replica.train])
+    return Member(replica, _plan(recipe), cut(branch, 0))
+
+
+def _plan(recipe: Recipe) -> Plan:
+    return Plan(
+        epochs=recipe.phase1_epochs,
         batch_size=recipe.batch_size,
         clip=recipe.clip,
         padding=recipe.padding,
         target=recipe.target,
         optimizer=recipe.phase1_optimizer,
-        lr=[recipe.phase1_lr] * len(replicas),
+        lr=recipe.phase1_lr,
         lr_floor=recipe.phase1_lr_floor,
         schedule=recipe.phase1_schedule,
         weight_decay=recipe.phase1_weight_decay,
         momentum=recipe.phase1_momentum,
         clip_norm=recipe.phase1_clip_norm,
     )
-    return Training(branch.to(bank.device), replicas, bank.only(modality), plan)
 
 
 @torch.no_grad()

@@ -6,24 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch
 from pamfn.model.network import PAMFN
 from pamfn.phases.branches import fit_standardise, install_branches
+from pamfn.phases.mould import Member, Mould
 from pamfn.phases.plan import Plan
+from pamfn.phases.program import parts_of
 from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
 from pamfn.recipe import Recipe
+from pamfn.replicas.cut import cut
 from pamfn.seeding import derive
+
+State = Mapping[str, Tensor]
+Branches = Mapping[str, State]  # of one replica, by modality
 
 
 def fusion_training(
     recipe: Recipe,
     replicas: Sequence[Replica],
     bank: Bank,
-    branches: Mapping[str, Sequence[Mapping[str, Tensor]]] | None,
+    branches: Mapping[str, Sequence[State]] | None,
 ) -> Training:
     """Returns the phase-2 training of the whole network for every replica.
 
@@ -37,32 +43,108 @@ def fusion_training(
         ValueError: If ``recipe.phases`` and ``branches`` disagree, ``fine_tuned`` names a modality that is not
             there, or a branch does not fit.
     """
+    return Training(fusion_mould(recipe, bank), fusion_members(recipe, replicas, bank, branches))
+
+
+def fusion_mould(recipe: Recipe, bank: Bank) -> Mould:
+    """Returns the shape of the networks of a recipe; see `mould_settings` for what may differ between them."""
+    fixed = [] if recipe.phases == "one" else [name for name in bank.widths if name not in recipe.fine_tuned]
+
+    def build() -> PAMFN:
+        network = PAMFN(recipe, bank.widths, [0])
+        network.fix(fixed)
+        for branch in network.branches.values():  # the branches' own scores are not trained in phase 2
+            cast("Branch", branch).head.requires_grad_(False)
+        return network
+
+    return Mould(
+        build,
+        bank,
+        leave=fusion_leave(recipe, bank),
+        is_head=lambda name: name.startswith("head."),
+        health=_temperature_faults,
+    )
+
+
+OWN = ("fusion_nets", "tau_init", "epochs", "lr", "head_lr_scale", "weight_decay", "schedule", "lr_floor", "clip_norm",
+       "target", "reseed", "branch_head_dropout")  # fmt: skip
+"""The settings in which replicas of one batched program may differ, beside those of phase 1."""
+
+
+def mould_settings(recipe: Recipe) -> Recipe:
+    """Returns a recipe with all that may differ between the replicas of one program taken from the defaults."""
+    defaults = Recipe()
+    own = [*OWN, *(name for name in Recipe.__dataclass_fields__ if name.startswith("phase1_"))]
+    return replace(recipe, **{name: getattr(defaults, name) for name in own})
+
+
+def fusion_members(
+    recipe: Recipe,
+    replicas: Sequence[Replica],
+    bank: Bank,
+    branches: Mapping[str, Sequence[State]] | None,
+    states: Sequence[State | None] | None = None,
+) -> list[Member]:
+    """Returns replicas of phase 2 where they start or go on.
+
+    Args:
+        recipe: The settings.
+        replicas: One network for each.
+        bank: The features; its modalities are the network's.
+        branches: Pretrained branches: by modality, a state dict for each replica. None trains in one stage.
+        states: What `Program.state` returned for each replica, or None for a fresh one.
+
+    Raises:
+        ValueError: As `fusion_training`.
+    """
     if (branches is None) != (recipe.phases == "one"):
         raise ValueError(f"phases: {recipe.phases!r} with {'no' if branches is None else 'given'} pretrained branches")
-    replicas = [_reseeded(replica, recipe.reseed) for replica in replicas]
-    network = PAMFN(recipe, bank.widths, [derive(r.seed, "fusion") for r in replicas])
+    if branches is not None and (missing := [name for name in bank.widths if name not in branches]):
+        raise ValueError(f"branches: no pretrained branch for {', '.join(missing)}")
+    leave = fusion_leave(recipe, bank)
+    members = []
+    for i, replica in enumerate(replicas):
+        mine = None if branches is None else {name: of[i] for name, of in branches.items()}
+        state = None if states is None else states[i]
+        members.append(_member(recipe, _reseeded(replica, recipe.reseed), bank, mine, state, leave))
+    return members
+
+
+def fusion_leave(recipe: Recipe, bank: Bank) -> tuple[str, ...]:
+    """Returns the prefixes of names of the truly fixed branches, which a replica's state leaves out."""
+    if recipe.phases == "one" or recipe.fixed_branches != "fixed":
+        return ()
+    return tuple(f"branches.{name}." for name in bank.widths if name not in recipe.fine_tuned)
+
+
+def _member(
+    recipe: Recipe,
+    replica: Replica,
+    bank: Bank,
+    branches: Branches | None,
+    state: State | None,
+    leave: tuple[str, ...],
+) -> Member:
+    plan = _plan(recipe, replica)
+    if state is None:
+        return Member(replica, plan, _fresh(recipe, replica, bank, branches), nets=recipe.fusion_nets)
+    weights, moments, steps = parts_of(state)
+    for prefix in leave:
+        name = prefix.removeprefix("branches.").removesuffix(".")
+        weights |= {f"{prefix}{own}": value for own, value in (branches or {})[name].items()}
+    return Member(replica, plan, weights, moments, steps, nets=recipe.fusion_nets)
+
+
+def _fresh(recipe: Recipe, replica: Replica, bank: Bank, branches: Branches | None) -> dict[str, Tensor]:
+    """Returns the weights that a network starts from, its pretrained branches in their places."""
+    network = PAMFN(recipe, bank.widths, [derive(replica.seed, "fusion")])
     by_name = {name: cast("Branch", branch) for name, branch in network.branches.items()}
-    fixed: list[str] = []
-    if branches is None:
-        for branch in by_name.values():
-            fit_standardise(branch, bank, [r.train for r in replicas])
+    if branches is not None:
+        install_branches(by_name, {name: [state] for name, state in branches.items()})
     else:
-        install_branches(by_name, branches)
-        fixed = [name for name in by_name if name not in recipe.fine_tuned]
-    network.fix(fixed)
-    for branch in by_name.values():  # the branches' own scores are not trained in phase 2
-        branch.head.requires_grad_(False)
-    truly = fixed if recipe.fixed_branches == "fixed" else []
-    return Training(
-        network.to(bank.device),
-        replicas,
-        bank,
-        _plan(recipe, replicas),
-        axis=network.fusion_axis,
-        is_head=lambda name: name.startswith("head."),
-        health=lambda: _temperature_faults(network),
-        leave=[f"branches.{name}." for name in truly],
-    )
+        for branch in by_name.values():
+            fit_standardise(branch, bank, [replica.train])
+    return cut(network, 0)
 
 
 def _reseeded(replica: Replica, reseed: int) -> Replica:
@@ -70,15 +152,15 @@ def _reseeded(replica: Replica, reseed: int) -> Replica:
     return replace(replica, seed=derive(replica.seed, "reseed", reseed)) if reseed else replica
 
 
-def _plan(recipe: Recipe, replicas: Sequence[Replica]) -> Plan:
+def _plan(recipe: Recipe, replica: Replica) -> Plan:
     return Plan(
-        epochs=[recipe.epochs_of(r.task) for r in replicas],
+        epochs=recipe.epochs_of(replica.task),
         batch_size=recipe.batch_size,
         clip=recipe.clip,
         padding=recipe.padding,
         target=recipe.target,
         optimizer=recipe.optimizer,
-        lr=[recipe.lr] * len(replicas),
+        lr=recipe.lr,
         lr_floor=recipe.lr_floor,
         schedule=recipe.schedule,
         weight_decay=recipe.weight_decay,
@@ -88,6 +170,7 @@ def _plan(recipe: Recipe, replicas: Sequence[Replica]) -> Plan:
     )
 
 
-def _temperature_faults(network: PAMFN) -> list[str]:
+def _temperature_faults(network: nn.Module, rows: int) -> list[str]:
     """Returns why a replica's temperature ends it: at 0 or below, Eq. 10 would turn the decision round."""
-    return [f"diverged: temperature {tau:g} is not above 0" if tau <= 0 else "" for tau in network.tau_R.tolist()]
+    temperatures = cast("PAMFN", network).tau_R.tolist()
+    return [f"diverged: temperature {tau:g} is not above 0" if tau <= 0 else "" for tau in temperatures]

@@ -30,8 +30,13 @@ class FusionAxis(nn.Module):
 
     def __init__(self, counts: Sequence[int]) -> None:
         super().__init__()
+        self.assign(counts)
+
+    def assign(self, counts: Sequence[int]) -> None:
+        """Says anew whose FusionNets are whose: the first K_1 the first replica's, the next K_2 the second's."""
         if not counts or min(counts) < 1 or max(counts) > MOST_NETS:
             raise ValueError(f"fusion_nets: {list(counts)} must be one number of 1 to {MOST_NETS} for each replica")
+        device = self.replica_F.device if hasattr(self, "replica_F") else torch.device("cpu")
         self.counts = tuple(int(k) for k in counts)
         self.most = max(self.counts)
         self.total = sum(self.counts)
@@ -40,11 +45,14 @@ class FusionAxis(nn.Module):
         counts_R1 = torch.tensor(self.counts)[:, None]
         rank_RK = torch.arange(self.most).expand(len(self.counts), -1)
         enabled_RK = rank_RK < counts_R1
-        replica_F = torch.arange(len(self.counts)).repeat_interleave(torch.tensor(self.counts))
-        self.register_buffer("replica_F", replica_F, persistent=False)
-        self.register_buffer("slot_RK", starts[:, None] + rank_RK * enabled_RK, persistent=False)
-        self.register_buffer("place_F", enabled_RK.flatten().nonzero().flatten(), persistent=False)
-        self.register_buffer("enabled_RK", enabled_RK, persistent=False)
+        maps = {
+            "replica_F": torch.arange(len(self.counts)).repeat_interleave(torch.tensor(self.counts)),
+            "slot_RK": starts[:, None] + rank_RK * enabled_RK,
+            "place_F": enabled_RK.flatten().nonzero().flatten(),
+            "enabled_RK": enabled_RK,
+        }
+        for name, tensor in maps.items():
+            self.register_buffer(name, tensor.to(device), persistent=False)
 
     def rows(self, replica: int) -> slice:
         """Returns the rows of one replica's FusionNets in the flat axis."""

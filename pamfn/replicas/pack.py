@@ -1,13 +1,14 @@
-"""All trained parameters of a stacked network in flat buffers: one row a replica, and one row a FusionNet.
+"""All tensors of a stacked network in flat buffers: one row a replica, and one row a FusionNet.
 
 Clipping, the optimiser, and the moments of one replica are then a few operations over one contiguous row, whatever the
-number of layers, and a replica that rests is a row that is left out.
+number of layers; a replica that rests is a row that is left out; and replicas come and go by the copying of rows.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,53 +20,216 @@ from pamfn.replicas.cut import entries
 warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
 
 ALIGN = 16  # floats; keeps every parameter's start on a cache line
+_OF_A_PART = ("weights", "grads", "first", "second")
 
 
-class Pack:
-    """Moves the trained parameters of a network, and their gradients, into flat buffers.
-
-    The parameters become views: modules go on using them, and gradients accumulate in place.
+@dataclass(frozen=True)
+class Part:
+    """A flat part of one replica: its body, its head, or its FusionNets.
 
     Args:
-        network: A stacked network; parameters that do not require a gradient stay where they are.
-        replicas: R.
-        axis: The FusionNet axis, if the network has one.
-        is_head: Tells from its full name whether a parameter belongs to the head, which has a learning rate of its own.
+        is_head: Whether it is the head's.
+        weights: Trained parameters; views of the buffers, as all of these.
+        grads: Their gradients.
+        first: Their first moments, or SGD's momentum.
+        second: Their second moments.
+    """
+
+    is_head: bool
+    weights: Tensor
+    grads: Tensor
+    first: Tensor
+    second: Tensor
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a tensor of the network lies in the rows of a buffer."""
+
+    module: nn.Module
+    name: str
+    shape: tuple[int, ...]
+    start: int
+    is_parameter: bool
+
+    def of(self, buffer_RP: Tensor) -> Tensor:
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return buffer_RP[:, self.start : self.start + size].view(-1, *self.shape)
+
+
+class Rows:
+    """The flat buffers of all tensors that share a leading axis.
+
+    Attributes:
+        weights: Trained parameters, (capacity, P).
+        grads: Their gradients, (capacity, P).
+        first: Their first moments, or SGD's momentum, (capacity, P).
+        second: Their second moments, (capacity, P).
+        kept: Frozen parameters and buffers, (capacity, Q).
+        count: Rows in use, the first ones.
     """
 
     def __init__(
-        self, network: nn.Module, replicas: int, axis: FusionAxis | None, is_head: Callable[[str], bool]
+        self, trained: Sequence[tuple[nn.Module, str]], kept: Sequence[tuple[nn.Module, str]], *, trains: bool
     ) -> None:
-        trained = [
-            (name, module, parameter)
-            for name, module, _, parameter in entries(network)
-            if isinstance(parameter, nn.Parameter) and parameter.requires_grad
-        ]
-        shared = [(n, p) for n, m, p in trained if getattr(m, "axis", None) is None]
-        nets = [p for n, m, p in trained if getattr(m, "axis", None) is not None]
-        body = [p for n, p in shared if not is_head(n)]
-        head = [p for n, p in shared if is_head(n)]
+        self._trained, width = _placed(trained)
+        self._kept, kept_width = _placed(kept)
+        tensors = [getattr(module, name) for module, name in (*trained, *kept)]
+        like = tensors[0] if tensors else torch.empty(0)
+        self.count = len(like) if tensors else 0
+        self.weights = like.new_zeros(self.count, width)
+        self.grads, self.first, self.second = (like.new_zeros(self.count, width * trains) for _ in range(3))
+        self.kept = like.new_zeros(self.count, kept_width)
+        with torch.no_grad():
+            for place, buffer in self._places():
+                place.of(buffer).copy_(getattr(place.module, place.name))
+        self._show()
+
+    @property
+    def capacity(self) -> int:
+        """Rows that there is memory for."""
+        return len(self.weights)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that one row takes."""
+        return sum(buffer[:1].nbytes for buffer in self._buffers().values()) if self.capacity else 0
+
+    def resize(self, count: int) -> None:
+        """Sets how many rows are in use; new ones hold zeros or what was there before."""
+        if count > self.capacity or count == 0:  # an empty program keeps no memory
+            for name, old in self._buffers().items():
+                new = old.new_zeros(count, old.shape[1])
+                used = min(self.count, count)
+                new[:used].copy_(old[:used])
+                setattr(self, name, new)
+        self.count = count
+        self._show()
+
+    def keep_only(self, rows: Sequence[int]) -> None:
+        """Drops all rows but these, which move up and keep their order."""
+        for name, buffer in self._buffers().items():
+            if name != "grads":
+                for new, old in enumerate(rows):
+                    if new != old:
+                        buffer[new].copy_(buffer[old])
+        self.resize(len(rows))
+
+    def copy_from(self, other: Rows, pairs: Sequence[tuple[int, int]]) -> None:
+        """Copies weights and buffers of another network of this shape, row by row, given (mine, the other's)."""
+        for mine, theirs in pairs:
+            self.weights[mine].copy_(other.weights[theirs])
+            self.kept[mine].copy_(other.kept[theirs])
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) for name in ("weights", "grads", "first", "second", "kept")}
+
+    def _places(self) -> list[tuple[_Place, Tensor]]:
+        return [*((p, self.weights) for p in self._trained), *((p, self.kept) for p in self._kept)]
+
+    def _show(self) -> None:
+        """Makes the network's tensors views of the rows in use."""
+        for place, buffer in self._places():
+            view = place.of(buffer[: self.count])
+            if not place.is_parameter:
+                place.module._buffers[place.name] = view
+                continue
+            trained = buffer is self.weights
+            parameter = nn.Parameter(view, requires_grad=trained)
+            if trained and self.grads.shape[1]:
+                parameter.grad = place.of(self.grads[: self.count])
+            place.module._parameters[place.name] = parameter
+
+
+class Pack:
+    """Moves all tensors of a network, and the gradients of those that are trained, into flat buffers.
+
+    Modules go on using them as views, and gradients accumulate in place. Parameters are made anew whenever the number
+    of rows changes, so they are looked up in their modules and not held.
+
+    Args:
+        network: A stacked network.
+        axis: The FusionNet axis, if the network has one.
+        is_head: Tells from its full name whether a parameter belongs to the head, which has a learning rate of its own.
+        trains: Whether to keep gradients and moments; a network that only scores needs none.
+    """
+
+    def __init__(
+        self, network: nn.Module, axis: FusionAxis | None, is_head: Callable[[str], bool], *, trains: bool = True
+    ) -> None:
+        named = list(entries(network))
         self.axis = axis
-        self.body_size = sum(_room(p) for p in body)
-        self.weights_RP, self.grads_RP = _move([*body, *head], replicas)
-        self.weights_FP, self.grads_FP = _move(nets, axis.total if axis is not None else 0)
+        shared = [e for e in named if getattr(e[1], "axis", None) is None]
+        nets = [e for e in named if getattr(e[1], "axis", None) is not None]
+        trained = [e for e in shared if _is_trained(e[3])]
+        body = [(module, own) for name, module, own, _ in trained if not is_head(name)]
+        head = [(module, own) for name, module, own, _ in trained if is_head(name)]
+        self.body_size = sum(_room(getattr(module, name)) for module, name in body)
+        self.replicas = Rows([*body, *head], [(m, own) for _, m, own, t in shared if not _is_trained(t)], trains=trains)
+        self.nets = Rows(
+            [(m, own) for _, m, own, t in nets if _is_trained(t)],
+            [(m, own) for _, m, own, t in nets if not _is_trained(t)],
+            trains=trains,
+        )
+        self._parts: dict[int, list[Part]] = {}
+
+    @property
+    def grads_RP(self) -> Tensor:
+        """Gradients of the replicas in use, (R, P)."""
+        return self.replicas.grads[: self.replicas.count]
+
+    @property
+    def grads_FP(self) -> Tensor:
+        """Gradients of the FusionNets in use, (F, P)."""
+        return self.nets.grads[: self.nets.count]
+
+    def resize(self, counts: Sequence[int]) -> None:
+        """Sets the replicas in use, the first ones, by the number of FusionNets of each (1 where there are none)."""
+        self._parts.clear()
+        self.replicas.resize(len(counts))
+        if self.axis is not None:
+            self.nets.resize(sum(counts))
+            if counts:
+                self.axis.assign(counts)
+
+    def keep_only(self, replicas: Sequence[int]) -> None:
+        """Drops all replicas but these, which move up and keep their order."""
+        self._parts.clear()
+        if self.axis is None:
+            self.replicas.keep_only(replicas)
+            return
+        rows = [self.axis.rows(replica) for replica in replicas]
+        counts = [self.axis.counts[replica] for replica in replicas]
+        self.replicas.keep_only(replicas)
+        self.nets.keep_only([row for of in rows for row in range(of.start, of.stop)])
+        if counts:
+            self.axis.assign(counts)
+
+    def copy_from(self, other: Pack, pairs: Sequence[tuple[int, int]]) -> None:
+        """Copies weights and buffers of another network of this shape, replica by replica, (mine, the other's)."""
+        self.replicas.copy_from(other.replicas, pairs)
+        if self.axis is not None and other.axis is not None:
+            mine, theirs = ([a.rows(pair[side]) for pair in pairs] for side, a in ((0, self.axis), (1, other.axis)))
+            spans = [(range(m.start, m.stop), range(t.start, t.stop)) for m, t in zip(mine, theirs, strict=True)]
+            self.nets.copy_from(other.nets, [pair for m, t in spans for pair in zip(m, t, strict=True)])
 
     def zero_grad(self) -> None:
         """Sets all gradients to zero, in place."""
         self.grads_RP.zero_()
         self.grads_FP.zero_()
 
-    def rows(self, replica: int) -> list[tuple[Tensor, Tensor, bool]]:
-        """Returns a replica's flat parts, each (weights, gradients, whether it is the head's); empty parts left out."""
-        cut = self.body_size
-        parts = [
-            (self.weights_RP[replica, :cut], self.grads_RP[replica, :cut], False),
-            (self.weights_RP[replica, cut:], self.grads_RP[replica, cut:], True),
-        ]
-        if self.axis is not None:
-            rows = self.axis.rows(replica)
-            parts.append((self.weights_FP[rows].view(-1), self.grads_FP[rows].view(-1), False))
-        return [part for part in parts if part[0].numel()]
+    def parts(self, replica: int) -> list[Part]:
+        """Returns the flat parts of a replica; empty ones are left out."""
+        if replica not in self._parts:
+            cut, of = self.body_size, [getattr(self.replicas, name)[replica] for name in _OF_A_PART]
+            parts = [Part(False, *(row[:cut] for row in of)), Part(True, *(row[cut:] for row in of))]
+            if self.axis is not None:
+                rows = self.axis.rows(replica)
+                parts.append(Part(False, *(getattr(self.nets, name)[rows].view(-1) for name in _OF_A_PART)))
+            self._parts[replica] = [part for part in parts if part.weights.numel()]
+        return self._parts[replica]
 
     def clip_(self, norm_R: Tensor) -> None:
         """Scales each replica's gradient to at most its norm; infinity leaves it as it is."""
@@ -74,27 +238,32 @@ class Pack:
             squares_RK = self.axis.by_replica(self.grads_FP.square().sum(1))
             squares_R = squares_R + torch.where(self.axis.enabled_RK, squares_RK, 0.0).sum(1)
         scale_R = (norm_R / (squares_R.sqrt() + 1e-6)).clamp(max=1.0)
-        self.grads_RP *= scale_R[:, None]
+        self.grads_RP.mul_(scale_R[:, None])
         if self.axis is not None:
-            self.grads_FP *= self.axis.spread(scale_R)[:, None]
+            self.grads_FP.mul_(self.axis.spread(scale_R)[:, None])
+
+    def finite_R(self) -> Tensor:
+        """Returns of each replica whether all its trained weights are finite."""
+        finite_R = self.replicas.weights[: self.replicas.count].isfinite().all(1)
+        if self.axis is not None:
+            finite_F = self.nets.weights[: self.nets.count].isfinite().all(1)
+            finite_R = finite_R & self.axis.by_replica(finite_F).all(1)
+        return finite_R
+
+
+def _is_trained(tensor: Tensor) -> bool:
+    return isinstance(tensor, nn.Parameter) and tensor.requires_grad
 
 
 def _room(parameter: Tensor) -> int:
     return -(-parameter[0].numel() // ALIGN) * ALIGN
 
 
-@torch.no_grad()
-def _move(parameters: list[nn.Parameter], rows: int) -> tuple[Tensor, Tensor]:
-    """Rehouses parameters of equal leading size; returns the flat weights and gradients, (rows, P) each."""
-    width = sum(_room(p) for p in parameters)
-    like = parameters[0] if parameters else torch.empty(0)
-    weights, grads = like.new_zeros(rows, width), like.new_zeros(rows, width)
-    start = 0
-    for parameter in parameters:
-        stop = start + parameter[0].numel()
-        view = weights[:, start:stop].view(parameter.shape)
-        view.copy_(parameter)
-        parameter.data = view
-        parameter.grad = grads[:, start:stop].view(parameter.shape)
-        start += _room(parameter)
-    return weights, grads
+def _placed(named: Sequence[tuple[nn.Module, str]]) -> tuple[list[_Place], int]:
+    """Returns where tensors lie in a row, one after the other, and the length of the row."""
+    places, start = [], 0
+    for module, name in named:
+        tensor = getattr(module, name)
+        places.append(_Place(module, name, tuple(tensor.shape[1:]), start, isinstance(tensor, nn.Parameter)))
+        start += _room(tensor)
+    return places, start

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from planted_study import CONFIG, ran, results, small_study, timeless
 
-from pamfn.phases.training import Report
+from pamfn.phases.report import Report
 from tuning import cohort
 from tuning import trial as trials
 from tuning.milestone import found

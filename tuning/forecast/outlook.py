@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pamfn.data.features import Contents
-from pamfn.phases.training import milestone_epoch
+from pamfn.phases.report import milestone_epoch
 from pamfn.recipe import Recipe
 from tuning.forecast.artefacts import Artefacts, artefacts_of
 from tuning.forecast.disk import Disk, disk_of

@@ -202,7 +202,7 @@ def _side_by_side(mine: Replica, together: int) -> list[Replica]:
 
 def _one_step(training: Training) -> None:
     """Takes one step: with one batch of videos, an epoch is a step."""
-    list(training.run([(training.epochs[0] + 1) / training.plan.epochs[0]], score=False))
+    list(training.run([(training.epochs[0] + 1) / training.plans[0].epochs], score=False))
 
 
 def _seconds(work: Callable[[], object]) -> float:

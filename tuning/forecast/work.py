@@ -13,7 +13,7 @@ from pamfn.model.outline import outline, training_flops
 from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.order import Order
 from pamfn.phases.replica import Replica, whole_split
-from pamfn.phases.training import milestone_epoch
+from pamfn.phases.report import milestone_epoch
 from pamfn.recipe import Recipe
 from tuning.study import Study
 from tuning.study_data import replicas_of

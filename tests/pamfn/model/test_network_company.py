@@ -7,6 +7,7 @@ where rounding stays below 1e-9 over a few steps.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ from pamfn.model.network import PAMFN
 from pamfn.recipe import Recipe, recipe
 from pamfn.replicas.cut import cut, put
 from pamfn.replicas.noise import Noise
-from pamfn.replicas.optimizer import ReplicaOptimizer
+from pamfn.replicas.optimizer import Rate, ReplicaOptimizer
 from pamfn.replicas.pack import Pack
 from pamfn.replicas.segments import Segments
 
@@ -57,15 +58,9 @@ class Company:
         self.seeds, self.present, self.dtype = seeds, present or [True] * len(seeds), dtype
         self.network = PAMFN(settings, WIDTHS, seeds, fusion_nets=counts).to(dtype).train()
         self.network.fix(["rgb", "flow"])
-        pack = Pack(self.network, len(seeds), self.network.fusion_axis, lambda name: name.startswith("head."))
-        self.optimizer = ReplicaOptimizer(
-            pack,
-            len(seeds),
-            kind="adamw",
-            weight_decay=settings.weight_decay,
-            head_scale=0.1,
-            clip_norm=settings.clip_norm,
-        )
+        self.pack = Pack(self.network, self.network.fusion_axis, lambda name: name.startswith("head."))
+        self.optimizer = ReplicaOptimizer(self.pack, kind="adamw")
+        self.rate = Rate(1e-2, settings.weight_decay, 0.1, clip_norm=settings.clip_norm)
         self.losses: list[Tensor] = []
         self.gradients: list[Tensor] = []
 
@@ -92,8 +87,9 @@ class Company:
             loss_R = torch.where(there, output.score_RB - target, 0.0).square().sum(1)
             loss_R.sum().backward()
             self.losses.append(loss_R.detach())
-            self.gradients.append(self.optimizer._pack.grads_RP.clone())
-            self.optimizer.step(rates or [1e-2] * len(self.seeds), self.present)
+            self.gradients.append(self.pack.grads_RP.clone())
+            lrs = rates or [1e-2] * len(self.seeds)
+            self.optimizer.step([dataclasses.replace(self.rate, lr=lr) for lr in lrs], self.present)
         return self
 
     def curve(self, replica: int) -> list[float]:

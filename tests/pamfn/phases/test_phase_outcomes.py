@@ -10,7 +10,7 @@ import torch
 from phase_cases import planted, replica, settings_of, training_of
 
 from pamfn.data.bank import Bank
-from pamfn.phases.training import milestone_epoch
+from pamfn.phases.report import milestone_epoch
 
 FEATURES = planted()
 BANK = Bank.of(FEATURES)

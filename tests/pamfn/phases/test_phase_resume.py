@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from pamfn.data.bank import Bank
 from pamfn.phases.fusion import fusion_training
-from pamfn.phases.training import Report, Training
+from pamfn.phases.report import Report
+from pamfn.phases.training import Training
 
 FEATURES = planted()
 BANK = Bank.of(FEATURES)

@@ -83,9 +83,9 @@ def test_a_replica_goes_from_one_capacity_into_another():
 
 def test_put_writes_into_the_memory_that_is_there():
     made = stack((2, 2, 2))
-    pack = Pack(made, 3, made.fusion_axis, lambda name: False)
+    pack = Pack(made, made.fusion_axis, lambda name: False)
     put(made, 1, cut(stack((2, 2, 2), (1, 2, 3)), 1))
-    flat = torch.cat([weights for weights, _, _ in pack.rows(1)])
+    flat = torch.cat([part.weights for part in pack.parts(1)])
     expected = cut(stack((2, 2, 2), (1, 2, 3)), 1)
     assert math.isclose(
         float(flat.abs().sum()),

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from pamfn.replicas.axis import FusionAxis
-from pamfn.replicas.cut import cut, initialise
+from pamfn.replicas.cut import cut, initialise, put
 from pamfn.replicas.layers import Conv3, Linear
-from pamfn.replicas.optimizer import ReplicaOptimizer, learning_rate
+from pamfn.replicas.optimizer import Rate, ReplicaOptimizer, learning_rate
 from pamfn.replicas.pack import Pack
 
 # Gradients accumulate in place into rows that are far apart; see pamfn.replicas.pack.
@@ -46,9 +46,12 @@ def body(counts=COUNTS, seeds=(7, 8, 9)):
 
 
 def optimiser(made, *, kind="adamw", **changes):
-    """Returns the optimiser of a body, and its pack."""
-    pack = Pack(made, len(made.fusion_axis.counts), made.fusion_axis, lambda name: name.startswith("head."))
-    return ReplicaOptimizer(pack, len(made.fusion_axis.counts), kind=kind, weight_decay=0.1, **changes), pack
+    """Returns the optimiser of a body, which takes bare learning rates, and its pack."""
+    pack = Pack(made, made.fusion_axis, lambda name: name.startswith("head."))
+    optimizer = ReplicaOptimizer(pack, kind=kind)
+    step = optimizer.step
+    optimizer.step = lambda rates, active: step([Rate(lr, 0.1, **changes) for lr in rates], active)
+    return optimizer, pack
 
 
 def push(made, step, *, scale=1.0):
@@ -87,7 +90,7 @@ def test_parameters_become_views_that_go_on_holding_their_values():
     made, before = body(), cut(body(), 1)
     _, pack = optimiser(made)
     assert all(torch.equal(value, before[name]) for name, value in cut(made, 1).items())
-    pack.weights_RP.zero_()
+    pack.replicas.weights.zero_()
     assert not made.linear.weight.any()
 
 
@@ -102,11 +105,11 @@ def test_gradients_accumulate_into_the_flat_rows():
     assert not made.linear.weight.grad.any()
 
 
-def test_a_fixed_parameter_stays_where_it_is():
-    made = body()
-    place = made.fixed.weight.data_ptr()
+def test_a_fixed_parameter_keeps_its_values_and_takes_no_gradient():
+    made, before = body(), body().fixed.weight
     optimiser(made)
-    assert made.fixed.weight.data_ptr() == place
+    assert torch.equal(made.fixed.weight, before)
+    assert not made.fixed.weight.requires_grad
     assert made.fixed.weight.grad is None
 
 
@@ -114,24 +117,67 @@ def test_the_rows_of_replicas_hold_everything_once_and_tell_the_head():
     made = body()
     _, pack = optimiser(made)
     for replica, k in enumerate(COUNTS):
-        parts = pack.rows(replica)
-        assert [is_head for _, _, is_head in parts] == [False, True, False]
+        parts = pack.parts(replica)
+        assert [part.is_head for part in parts] == [False, True, False]
         weights = {name: v for name, v in cut(made, replica).items() if not name.startswith("fixed.")}
         # padding is zero and adds nothing
         assert math.isclose(
-            sum(float(w.abs().sum()) for w, _, _ in parts),
+            sum(float(part.weights.abs().sum()) for part in parts),
             sum(float(v.abs().sum()) for v in weights.values()),
             rel_tol=1e-6,
         )
-        assert parts[2][0].numel() % k == 0
+        assert parts[2].weights.numel() % k == 0
 
 
 def test_a_network_without_fusion_nets_packs_as_well():
     linear = Linear(2, 3, 4)
     initialise(linear, [1, 2])
-    pack = Pack(linear, 2, None, lambda name: False)
-    assert len(pack.rows(0)) == 1
+    pack = Pack(linear, None, lambda name: False)
+    assert len(pack.parts(0)) == 1
     pack.clip_(torch.ones(2))
+
+
+def test_replicas_come_and_go_and_the_others_keep_every_bit():
+    made = body()
+    optimizer, pack = optimiser(made)
+    for step in range(2):
+        optimizer.zero_grad()
+        push(made, step)
+        optimizer.step(RATES, [True] * 3)
+    last, moments = cut(made, 2), optimizer.state(2)
+    pack.keep_only([0, 2])
+    optimizer.keep_only([0, 2])
+    assert made.fusion_axis.counts == (2, 1)
+    assert all(torch.equal(value, last[name]) for name, value in cut(made, 1).items())
+    assert all(torch.equal(value, moments[name]) for name, value in optimizer.state(1).items())
+    pack.resize([2, 1, 4])
+    optimizer.reset([2])
+    put(made, 2, cut(body((4,), (5,)), 0))
+    assert made.nets.weight.shape[0] == 7
+    assert all(torch.equal(value, cut(body((4,), (5,)), 0)[name]) for name, value in cut(made, 2).items())
+    assert all(torch.equal(value, last[name]) for name, value in cut(made, 1).items())
+    assert all(torch.equal(value, moments[name]) for name, value in optimizer.state(1).items())
+    assert optimizer.state(2) == {}
+
+
+def test_a_refilled_row_steps_as_a_fresh_one_does():
+    used, fresh = body(), body(seeds=(7, 8, 4))
+    one, pack = optimiser(used)
+    other, _ = optimiser(fresh)
+    push(used, 0)
+    one.step(RATES, [True] * 3)
+    pack.keep_only([0, 1])
+    one.keep_only([0, 1])
+    pack.resize(COUNTS)
+    one.reset([2])
+    put(used, 2, cut(fresh, 2))
+    for step in range(1, 4):
+        for optimizer, made in ((one, used), (other, fresh)):
+            optimizer.zero_grad()
+            push(made, step)
+            optimizer.step(RATES, [True] * 3)
+    assert all(torch.equal(value, cut(fresh, 2)[name]) for name, value in cut(used, 2).items())
+    assert all(torch.equal(value, other.state(2)[name]) for name, value in one.state(2).items())
 
 
 # --- Clipping ---

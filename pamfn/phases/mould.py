@@ -1,0 +1,64 @@
+"""What a batched program trains: the shape of its networks, and what the training loop asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from pamfn.data.bank import Bank
+from pamfn.phases.plan import Plan
+from pamfn.phases.replica import Replica
+from pamfn.replicas.axis import FusionAxis
+
+
+def _healthy(network: nn.Module, rows: int) -> list[str]:
+    return [""] * rows
+
+
+@dataclass(frozen=True, eq=False)
+class Mould:
+    """The shape of the networks of one program.
+
+    Args:
+        build: Makes a stacked network of one replica, whose weights mean nothing yet, with what is frozen frozen.
+        bank: Features of the videos, in the network's modalities.
+        leave: Prefixes of names that no training changes and that a replica's state leaves out.
+        is_head: Tells the head's parameters by name.
+        health: Given a stacked network and its replicas, returns why each cannot go on, or empty strings; asked at
+            every milestone.
+    """
+
+    build: Callable[[], nn.Module]
+    bank: Bank
+    leave: tuple[str, ...] = ()
+    is_head: Callable[[str], bool] = field(default=lambda name: False)
+    health: Callable[[nn.Module, int], Sequence[str]] = field(default=_healthy)
+
+    def network(self) -> tuple[nn.Module, FusionAxis | None]:
+        """Returns a network on the bank's device, and its FusionNet axis if it has one."""
+        network = self.build().to(self.bank.device)
+        axis = getattr(network, "fusion_axis", None)
+        return network, axis if isinstance(axis, FusionAxis) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A replica on its way into a program, where it starts or goes on.
+
+    Args:
+        replica: Its videos and its seed.
+        plan: How it trains.
+        weights: All tensors of its network by name, in plain shapes.
+        moments: State of its optimiser; empty for a fresh one.
+        steps: Steps that it has done.
+        nets: Its FusionNets K; 1 for a network without them.
+    """
+
+    replica: Replica
+    plan: Plan
+    weights: Mapping[str, Tensor]
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
+    steps: int = 0
+    nets: int = 1

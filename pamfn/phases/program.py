@@ -1,0 +1,289 @@
+"""One batched program: replicas of one shape trained side by side, each at its own step, rate and epoch.
+
+Replicas come and go between steps. Each is a row of every tensor; when one goes, those behind it move up, so that a
+step never computes what nobody needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pamfn.data.bank import ABSENT
+from pamfn.phases.mould import Member, Mould
+from pamfn.phases.order import Order
+from pamfn.phases.plan import Plan
+from pamfn.phases.replica import Replica
+from pamfn.phases.report import Report, milestone_epoch
+from pamfn.phases.scoring import correlate, predict
+from pamfn.phases.target import Target, fit_target
+from pamfn.replicas.cut import cut, put
+from pamfn.replicas.noise import Noise
+from pamfn.replicas.optimizer import ReplicaOptimizer
+from pamfn.replicas.pack import Pack
+from pamfn.replicas.segments import Segments
+from pamfn.seeding import derive
+
+
+class Seat:
+    """One replica in a program, and how far it is to go.
+
+    Attributes:
+        replica: Its videos and its seed.
+        plan: How it trains.
+        target: What it learns to predict.
+        row: Its row; moves up when a replica before it goes.
+        nets: Its FusionNets K.
+        steps: Steps done.
+        goal: Steps at which it rests.
+    """
+
+    def __init__(self, member: Member, row: int, lengths_V: NDArray[np.int64], device: torch.device) -> None:
+        self.replica: Replica = member.replica
+        self.plan: Plan = member.plan
+        self.row, self.nets = row, member.nets
+        self.steps = self.goal = member.steps
+        mine = self.replica
+        self.target: Target = fit_target(self.plan.target, mine.scores_V[mine.train], mine.largest)
+        self.order = Order(
+            mine.train, lengths_V[mine.train], seed=mine.seed, batch_size=self.plan.batch_size, clip=self.plan.clip
+        )
+        encoded = np.nan_to_num(self.target.encode(mine.scores_V))
+        self.targets_V = torch.tensor(encoded, dtype=torch.float32, device=device)
+        self.counted_from = self.steps
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self.steps // self.order.steps
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has come to its goal."""
+        return self.steps >= self.goal
+
+    def steps_at(self, progress: float) -> int:
+        """Returns the steps done at a share of the full budget.
+
+        Raises:
+            ValueError: If the share is outside (0, 1].
+        """
+        if not 0 < progress <= 1:
+            raise ValueError(f"milestones: {progress!r} is not a share of the budget in (0, 1]")
+        return milestone_epoch(progress, self.plan.epochs) * self.order.steps
+
+
+class Program:
+    """Replicas of one shape, trained as one batched program.
+
+    Args:
+        mould: The shape of its networks.
+    """
+
+    def __init__(self, mould: Mould) -> None:
+        self.mould, self.bank = mould, mould.bank
+        self.seats: list[Seat] = []
+        self.network, self._axis = mould.network()
+        self._pack = Pack(self.network, self._axis, mould.is_head)
+        self._pack.resize([])
+        self._optimizer: ReplicaOptimizer | None = None
+        self._spare: tuple[torch.nn.Module, Pack] | None = None
+        self._lengths_V = self.bank.lengths_V.cpu().numpy()
+        self._room = 0
+        self._loss_R = torch.zeros(0, device=self.bank.device)
+        self._targets_RV = torch.zeros(0, len(self.bank), device=self.bank.device)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a replica has not come to its goal."""
+        return any(not seat.rests for seat in self.seats)
+
+    def admit(self, members: Sequence[Member]) -> list[Seat]:
+        """Takes in replicas, which rest until they get a goal.
+
+        Raises:
+            ValueError: If a replica's plan differs from the others' in what they share, or its weights do not fit.
+        """
+        seats = [
+            Seat(member, len(self.seats) + i, self._lengths_V, self.bank.device) for i, member in enumerate(members)
+        ]
+        plans = {seat.plan.shared for seat in (*self.seats, *seats)}
+        if len(plans) > 1:
+            raise ValueError(f"a program trains replicas of one shape, not of {len(plans)}: {plans}")
+        before = list(self.seats)
+        self._pack.resize([seat.nets for seat in (*before, *seats)])
+        try:
+            if self._optimizer is None:
+                self._optimizer = ReplicaOptimizer(self._pack, kind=seats[0].plan.optimizer)
+            for seat, member in zip(seats, members, strict=True):
+                put(self.network, seat.row, member.weights)
+                self._optimizer.restore(seat.row, member.moments)
+        except Exception:
+            self._pack.resize([seat.nets for seat in before])
+            raise
+        self.seats += seats
+        self._loss_R = torch.cat([self._loss_R, self._loss_R.new_zeros(len(seats))])
+        self._arranged()
+        return seats
+
+    def dismiss(self, seats: Iterable[Seat]) -> None:
+        """Lets replicas go; the others move up."""
+        gone = set(seats)
+        rows = [seat.row for seat in self.seats if seat not in gone]
+        self._pack.keep_only(rows)
+        if self._optimizer is not None:
+            self._optimizer.keep_only(rows)
+        self._loss_R = self._loss_R[rows]
+        self.seats = [seat for seat in self.seats if seat not in gone]
+        for row, seat in enumerate(self.seats):
+            seat.row = row
+        self._arranged()
+
+    def _arranged(self) -> None:
+        """Brings what depends on the rows into line with them."""
+        self._room = max([self._room, *(seat.order.largest for seat in self.seats)])
+        if self.seats:
+            self._targets_RV = torch.stack([seat.targets_V for seat in self.seats])
+        else:
+            self._optimizer, self._spare = None, None
+        self.network.train()
+
+    def step(self) -> int:
+        """Takes one step of every replica that does not rest; returns how many that were."""
+        active = np.array([not seat.rests for seat in self.seats])
+        x, videos_RB, segments = self._batch(active)
+        noise = Noise([s.replica.seed for s in self.seats], [s.steps for s in self.seats], self.bank.device)
+        assert self._optimizer is not None  # a program that steps has replicas
+        self._optimizer.zero_grad()
+        score_RB = self.network(x, segments, noise).score_RB
+        loss_R = self._loss(score_RB, videos_RB)
+        loss_R.sum().backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step([seat.plan.rate(seat.epoch) for seat in self.seats], active.tolist())
+        self._loss_R += loss_R.detach()
+        for seat, moved in zip(self.seats, active, strict=True):
+            seat.steps += int(moved)
+        return int(active.sum())
+
+    def _batch(self, active: NDArray[np.bool_]) -> tuple[dict[str, Tensor], Tensor, Segments]:
+        """Returns the features of each replica's next batch, which videos they are of, and their lengths."""
+        plan, device = self.seats[0].plan, self.bank.device
+        batches = [seat.order.batch(seat.steps, self._room) for seat in self.seats]
+        videos = np.stack([v if a else np.full_like(v, ABSENT) for (v, _), a in zip(batches, active, strict=True)])
+        videos_RB = torch.from_numpy(videos).to(device, non_blocking=True)
+        starts_RB = torch.from_numpy(np.stack([s for _, s in batches])).to(device, non_blocking=True)
+        x, real_RB = self.bank.clips(videos_RB, starts_RB, plan.clip)
+        if plan.padding == "mask":
+            return x, videos_RB, Segments(plan.clip, real_RB)
+        counted_RB = None if bool((videos != ABSENT).all()) else (videos_RB != ABSENT) * plan.clip
+        return x, videos_RB, Segments(plan.clip, counted_RB, ragged=False, real_RB=real_RB)
+
+    def _loss(self, score_RB: Tensor, videos_RB: Tensor) -> Tensor:
+        """Returns each replica's mean squared error over the videos that are there (Sec. III-F)."""
+        there_RB = videos_RB != ABSENT
+        target_RB = self._targets_RV.gather(1, videos_RB.clamp(min=0))
+        error_RB = torch.where(there_RB, score_RB - target_RB, 0.0)
+        return error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)
+
+    def report(self, seats: Sequence[Seat], progress: float, *, score: bool = True) -> Report:
+        """Returns where replicas stand; the mean of their losses begins anew.
+
+        Args:
+            seats: The replicas.
+            progress: Share of the full budget.
+            score: Whether to score their held-out videos.
+        """
+        rows = [seat.row for seat in seats]
+        losses = self._mean_losses(seats)
+        health, finite = self.mould.health(self.network, len(self.seats)), self._pack.finite_R().tolist()
+        diverged = [_divergence(loss, finite[row]) for loss, row in zip(losses, rows, strict=True)]
+        ended = [health[row] or other for row, other in zip(rows, diverged, strict=True)]
+        scores: list[float] = []
+        constant = [False] * len(seats)
+        if score:
+            scores, constant = correlate(self.predict(seats), [seat.replica for seat in seats])
+            unscored = "diverged: a predicted score is not finite"
+            ended = [why or (unscored if math.isnan(s) else "") for why, s in zip(ended, scores, strict=True)]
+            scores = [math.nan if why else s for why, s in zip(ended, scores, strict=True)]
+        shown = [math.nan if loss is None else loss for loss in losses]
+        return Report(progress, [seat.epoch for seat in seats], shown, scores, constant, ended)
+
+    def _mean_losses(self, seats: Sequence[Seat]) -> list[float | None]:
+        """Returns each replica's mean loss since it was asked last, None if it rested; the count begins anew."""
+        totals, means = self._loss_R.tolist(), list[float | None]()
+        for seat in seats:
+            taken = seat.steps - seat.counted_from
+            means.append(totals[seat.row] / taken if taken else None)
+            self._loss_R[seat.row] = 0.0
+            seat.counted_from = seat.steps
+        return means
+
+    def predict(
+        self, seats: Sequence[Seat], videos: Sequence[NDArray[np.int64]] | None = None
+    ) -> list[NDArray[np.float64]]:
+        """Scores videos, each replica's held-out ones by default; in (0, 1).
+
+        Args:
+            seats: The replicas; if not all of the program, their rows are copied into a smaller network.
+            videos: Indices of the videos of each.
+        """
+        asked = [seat.replica.valid for seat in seats] if videos is None else videos
+        network = self.network if list(seats) == self.seats else self._some(seats)
+
+        def noise(videos_R: NDArray[np.int64]) -> Noise:  # a function of replica, step and video, not of company
+            seeds = [derive(s.replica.seed, "evaluation", v) for s, v in zip(seats, videos_R.tolist(), strict=True)]
+            return Noise(seeds, [seat.steps for seat in seats], self.bank.device)
+
+        noisy = seats[0].plan.evaluation_noise
+        return predict(network, self.bank, asked, noise=noise if noisy else None)
+
+    def _some(self, seats: Sequence[Seat]) -> torch.nn.Module:
+        """Returns a network of some of the replicas, for scoring."""
+        if self._spare is None:
+            network, axis = self.mould.network()
+            self._spare = network, Pack(network, axis, self.mould.is_head, trains=False)
+        network, pack = self._spare
+        pack.resize([seat.nets for seat in seats])
+        pack.copy_from(self._pack, [(row, seat.row) for row, seat in enumerate(seats)])
+        return network
+
+    def state(self, seat: Seat) -> dict[str, Tensor]:
+        """Returns all that one replica needs to go on, as named tensors: weights, moments, step."""
+        assert self._optimizer is not None  # a program with a seat has an optimiser
+        weights = cut(self.network, seat.row, leave=self.mould.leave)
+        return {
+            **{f"weights/{name}": value.cpu() for name, value in weights.items()},
+            **{f"optimizer/{name}": value.cpu() for name, value in self._optimizer.state(seat.row).items()},
+            "step": torch.tensor(seat.steps),
+        }
+
+    def restore(self, seat: Seat, state: Mapping[str, Tensor]) -> None:
+        """Puts a replica where `state` found it.
+
+        Raises:
+            ValueError: If the weights do not fit the network.
+        """
+        assert self._optimizer is not None  # a program with a seat has an optimiser
+        weights, moments, steps = parts_of(state)
+        put(self.network, seat.row, weights, leave=self.mould.leave)
+        self._optimizer.restore(seat.row, moments)
+        seat.steps = seat.goal = seat.counted_from = steps
+
+
+def parts_of(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
+    """Returns the weights, the optimiser's state and the steps of what `Program.state` returned."""
+    return _below(state, "weights/"), _below(state, "optimizer/"), int(state["step"])
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _divergence(loss: float | None, finite: bool) -> str:
+    if loss is not None and not math.isfinite(loss):
+        return "diverged: the training loss is not finite"
+    return "" if finite else "diverged: a weight is not finite"

@@ -1,0 +1,31 @@
+"""What a training reports at a milestone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a training stands at a milestone; one entry a replica in every list.
+
+    Attributes:
+        progress: Share of the full budget.
+        epochs: Epochs done.
+        losses: Mean squared error over the steps since the last report; NaN where there were none.
+        scores: Spearman's correlation on the held-out videos; NaN for a diverged replica; empty if none was asked for.
+        constant: Whether a replica predicts one value for all its videos (its correlation counts as 0).
+        ended: Why a replica cannot go on; empty for a healthy one.
+    """
+
+    progress: float
+    epochs: list[int]
+    losses: list[float]
+    scores: list[float]
+    constant: list[bool]
+    ended: list[str]
+
+
+def milestone_epoch(progress: float, epochs: int) -> int:
+    """Returns the epoch of a budget at which a milestone lies: the nearest whole one, at least the first."""
+    return max(1, round(progress * epochs))
