@@ -15,14 +15,14 @@ import argparse
 import gc
 import statistics
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from measuring import Table, add_options, interleaved, numbers, prepare, ratio
 from plain_pamfn import PlainPAMFN
 from plain_training import Batches, Loop, Vmapped
-from workload import CLIPS, Epochs, Workload, conditions, interleaved, prepare, ratio, write
+from workload import CLIPS, Epochs, Workload
 
 COLUMNS = ("size", "width", "replicas", "step_ms", "loop_ms", "ratio_loop", "ratio_vmap", "ratio_single")
 
@@ -48,7 +48,7 @@ def measure(size: str, width: int, replicas: int, arguments: argparse.Namespace)
     rows = {"loop": looped, "ours": replicas, "single": 1, "vmap": replicas}
     each = {name: [s / steps / rows[name] for s in of] for name, of in seconds.items()}
     each.setdefault("single", each["ours"])
-    return {"size": size, "width": width, "replicas": replicas, **_figures(each), "looped": looped}
+    return {"size": size, "width": width, "replicas": replicas, **_figures(each), "looped": looped, "steps": steps}
 
 
 def _figures(each: dict[str, list[float]]) -> dict[str, Any]:
@@ -70,49 +70,21 @@ def _figures(each: dict[str, list[float]]) -> dict[str, Any]:
     }
 
 
-def line(row: dict[str, Any]) -> str:
-    """Returns a row of the table."""
-    values = (row[name] for name in COLUMNS)
-    return "".join(_cell(value).rjust(13) for value in values)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "skipped"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def numbers(text: str) -> list[int]:
-    """Returns the whole numbers of a list with commas."""
-    return [int(word) for word in text.split(",")]
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Training steps a second against plain PyTorch.")
     parser.add_argument("--widths", type=numbers, default=[32, 64], metavar="D,D")
     parser.add_argument("--replicas", type=numbers, default=[1, 8], metavar="R,R")
     parser.add_argument("--size", choices=tuple(CLIPS), default="rg")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
     parser.add_argument("--steps", type=int, default=1, help="steps a repeat: an epoch of so many batches")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--warmup", type=int, default=2, help="rounds that do not count")
     parser.add_argument("--looped", type=int, metavar="N", help="networks in the loop at most; its time is scaled to R")
     parser.add_argument("--skip", nargs="+", choices=("vmap",), default=[], help="contestants to leave out")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("tf32", "float32"), default="tf32", help="of both sides, on a GPU")
-    parser.add_argument("--threads", type=int, default=1)
+    add_options(parser, repeats=5)
     arguments = parser.parse_args(argv)
-    prepare(arguments.device, threads=arguments.threads, precision=arguments.precision)
-    where, rows = conditions(arguments.device, arguments.precision), []
-    print(f"{', '.join(f'{name} {value}' for name, value in where.items())}; ms of one step of one replica")
-    print("".join(name.rjust(13) for name in COLUMNS))
+    table = Table(COLUMNS, arguments.json, prepare(arguments))
     for width in arguments.widths:
         for replicas in arguments.replicas:
-            row = {**measure(arguments.size, width, replicas, arguments), "steps": arguments.steps, **where}
-            rows.append({**row, "repeats": arguments.repeats, "batch_size": arguments.batch_size})
-            print(line(row), flush=True)
-            write(arguments.json, rows)
+            table.add(measure(arguments.size, width, replicas, arguments))
             gc.collect()
             if arguments.device == "cuda":
                 torch.cuda.empty_cache()

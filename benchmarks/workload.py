@@ -1,17 +1,12 @@
-"""What the speed benchmarks share: data of the published shapes, our training on them, and fair timing.
+"""What the speed benchmarks train on: data of the published shapes, and our training on them.
 
 Features are random numbers of the shapes of ``pamfn.data.planted_sizes``: time does not ask what they mean.
 """
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,63 +108,3 @@ class Epochs:
         self._done += 1
         (report,) = self._training.run([self._done / EPOCHS], score=self._score)
         return report.losses
-
-
-def prepare(device: str, *, threads: int, precision: str) -> None:
-    """Sets what a timing depends on: threads, and how float32 products are computed on a GPU."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("--device: torch sees no CUDA device")
-
-
-def interleaved(
-    contestants: Mapping[str, Callable[[], object]], *, repeats: int, warmup: int, device: str
-) -> dict[str, list[float]]:
-    """Returns the seconds of every call, one of each contestant in turn; the first ``warmup`` rounds do not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(warmup + repeats):
-        for name, call in contestants.items():
-            synchronise(device)
-            started = time.perf_counter()
-            call()
-            synchronise(device)
-            seconds[name].append(time.perf_counter() - started)
-    return {name: of[warmup:] for name, of in seconds.items()}
-
-
-def synchronise(device: str) -> None:
-    """Waits for a GPU to finish what it was given."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """Returns how many times longer the median of ``slow`` is."""
-    return statistics.median(slow) / statistics.median(fast)
-
-
-def conditions(device: str, precision: str) -> dict[str, Any]:
-    """Returns what a reader of a row must know of where it was measured."""
-    return {
-        "machine": torch.cuda.get_device_name() if device == "cuda" else _processor(),
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "precision": precision if device == "cuda" else "float32",
-        "torch": torch.__version__,
-    }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
-
-
-def write(path: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows as a JSON list, if a file is asked for."""
-    if path is not None:
-        path.write_text(json.dumps(list(rows), indent=1) + "\n", encoding="utf-8")

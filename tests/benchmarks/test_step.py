@@ -10,6 +10,7 @@ import pytest
 from benchmark_scripts import load
 
 STEP = load("step")
+MEASURING = load("measuring")
 WORKLOAD = load("workload")
 TINY = ["--size", "tiny", "--batch-size", "4", "--repeats", "1", "--warmup", "1", "--widths", "8"]
 
@@ -55,7 +56,7 @@ def test_times_are_of_one_step_of_one_replica(monkeypatch: pytest.MonkeyPatch) -
 def test_contestants_take_turns_and_warming_rounds_do_not_count() -> None:
     calls: list[str] = []
     contestants = {name: (lambda name=name: calls.append(name)) for name in "ab"}
-    seconds = WORKLOAD.interleaved(contestants, repeats=2, warmup=1, device="cpu")
+    seconds = MEASURING.interleaved(contestants, repeats=2, warmup=1, device="cpu")
     assert calls == ["a", "b"] * 3
     assert {name: len(of) for name, of in seconds.items()} == {"a": 2, "b": 2}
 
