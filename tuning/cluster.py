@@ -40,12 +40,12 @@ class ClusterError(RuntimeError):
 
 @dataclass(frozen=True)
 class Room:
-    """What one trial takes, and how many fit at once.
+    """What one engine takes, or without engines one trial, and how many fit at once.
 
     Args:
-        cpu: Processors a trial.
-        gpu: GPUs a trial.
-        trials: Trials that the cluster holds at once now.
+        cpu: Processors each.
+        gpu: GPUs each.
+        trials: How many of them the cluster holds at once now.
     """
 
     cpu: float
@@ -114,14 +114,17 @@ def _code() -> list[str]:
 
 
 def room_on(ray: Any, resources: Resources) -> tuple[Room, list[str]]:
-    """Returns what a trial takes and how many fit, with the faults of a request that no node can ever hold."""
+    """Returns what an engine or a trial takes and how many fit, with the faults of what no node can ever hold."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpu = resources.gpu if resources.gpu != "auto" else float(any(node.get("GPU", 0) for node in nodes))
     fits = [_fits(node, resources.cpu, gpu) for node in nodes]
     faults = []
     if not any(fits):
         largest = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
-        faults = [f"resources: a trial asks for {resources.cpu:g} CPU and {gpu:g} GPU; the nodes have {largest}"]
+        who = "a trial" if resources.engine == "off" else "an engine"
+        faults = [f"resources: {who} asks for {resources.cpu:g} CPU and {gpu:g} GPU; the nodes have {largest}"]
+    if resources.precision == "bf16" and (not gpu or resources.engine == "off"):
+        faults.append("resources.precision: bf16 takes an engine on a GPU; use tf32 or float32 here")
     return Room(resources.cpu, gpu, sum(fits)), faults
 
 

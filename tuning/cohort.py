@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from torch import Tensor
 
@@ -16,6 +17,47 @@ from pamfn.replicas.cut import cut
 from tuning.milestone import Milestone, found
 
 State = Mapping[str, Tensor]
+
+
+class CohortLike(Protocol):
+    """Replicas of one trial that train side by side, wherever their rows are."""
+
+    names: list[str]
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of one network, fixed branches included."""
+        ...
+
+    def train(self, progress: float) -> Milestone:
+        """Trains to a milestone, and returns what came of it."""
+        ...
+
+    def states(self) -> dict[str, dict[str, Tensor]]:
+        """Returns by name all that each replica needs to go on, here or in another cohort."""
+        ...
+
+    def restore(self, name: str, state: State) -> None:
+        """Puts a replica where ``states`` found it."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what the replicas hold; they train no further."""
+        ...
+
+
+class CohortMaker(Protocol):
+    """Puts replicas of a trial side by side: `Cohort` does, in programs of their own."""
+
+    def __call__(
+        self,
+        recipe: Recipe,
+        replicas: Sequence[Replica],
+        bank: Bank,
+        branches: Mapping[str, Sequence[State]] | None,
+    ) -> CohortLike:
+        """Returns the replicas of a trial, ready to train; the arguments are those of `Cohort`."""
+        ...
 
 
 class Cohort:
@@ -71,3 +113,6 @@ class Cohort:
         """
         training, row = self._rows[name]
         training.restore(row, state)
+
+    def close(self) -> None:
+        """Does nothing: the memory goes with the programs."""

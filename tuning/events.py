@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ray.tune import Callback
@@ -40,6 +40,7 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
 
     def __init__(self, search: StudySearch, listeners: Sequence[Listener]) -> None:
         self._search, self._listeners = search, tuple(listeners)
+        self._beats: list[Callable[[], None]] = []
         self._begun: set[str] = set()
         self._ended: set[str] = set()
 
@@ -54,6 +55,16 @@ class TuneEvents(Callback):  # type: ignore[misc]  # Ray is untyped
             if held.over and held.trial not in self._ended:
                 self._begin(held.trial)
                 self._end(held.trial)
+
+    def join(self, listener: Listener, beat: Callable[[], None]) -> None:
+        """Takes on one more listener, and something to do every now and then, in the thread that tells the others."""
+        self._listeners = (*self._listeners, listener)
+        self._beats.append(beat)
+
+    def on_step_end(self, iteration: int, trials: Sequence[Any], **_: Any) -> None:
+        """Tune has gone round its loop once more, as it does several times a second."""
+        for beat in self._beats:
+            beat()
 
     def on_trial_start(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         """A trial has a process."""

@@ -183,7 +183,15 @@ def _train(
 
     keeper = CheckpointKeeper(Path(study.storage, FOLDER), study.space.tracking.checkpoints, tracker)
     listeners: list[Listener] = [tracker, console, keeper]
-    outcome = run_trials(study, room, listeners, interruption, verbose=arguments.verbose)
+    outcome = run_trials(
+        study,
+        room,
+        listeners,
+        interruption,
+        verbose=arguments.verbose,
+        note=console.note,
+        device_listeners=[tracker, console],
+    )
     for note in outcome.notes:
         console.note(note)
     if interruption.seen:

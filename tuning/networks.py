@@ -9,7 +9,7 @@ from torch import Tensor
 from pamfn.metrics import fisher_mean
 from pamfn.recipe import Recipe
 from tuning.branches import BranchStore
-from tuning.cohort import Cohort
+from tuning.cohort import Cohort, CohortLike, CohortMaker
 from tuning.milestone import Milestone
 from tuning.pretraining import Pretraining
 from tuning.study_data import StudyData
@@ -22,15 +22,16 @@ class Networks:
         recipe: The trial's settings.
         data: Features and replicas.
         branch_store: Folder of the pretrained branches that all studies of a root share.
+        cohorts: Puts replicas side by side; by default in programs of this trial's own.
     """
 
-    def __init__(self, recipe: Recipe, data: StudyData, branch_store: str) -> None:
+    def __init__(self, recipe: Recipe, data: StudyData, branch_store: str, cohorts: CohortMaker = Cohort) -> None:
         self.names = [replica.name for replica in data.replicas]
         self.branch_scores: dict[str, dict[str, float]] = {}
         self.parameters = 0
-        self._recipe, self._data, self._branch_store = recipe, data, branch_store
+        self._recipe, self._data, self._branch_store, self._cohorts = recipe, data, branch_store, cohorts
         self._pretraining: Pretraining | None = None
-        self._cohort: Cohort | None = None
+        self._cohort: CohortLike | None = None
         self._resting: dict[str, Mapping[str, Tensor]] = {}
 
     def train(self, rows: Sequence[int], progress: float) -> Milestone:
@@ -56,7 +57,14 @@ class Networks:
 
     def restore(self, states: Mapping[str, Mapping[str, Tensor]], branch_scores: dict[str, dict[str, float]]) -> None:
         """Takes up what ``states`` and ``branch_scores`` were; the replicas rest until they are trained on."""
-        self._cohort, self._resting, self.branch_scores = None, dict(states), branch_scores
+        self.close()
+        self._resting, self.branch_scores = dict(states), branch_scores
+
+    def close(self) -> None:
+        """Gives back what the replicas that train hold; where they stood is lost."""
+        cohort, self._cohort = self._cohort, None
+        if cohort is not None:
+            cohort.close()
 
     def branch_averages(self) -> dict[str, float]:
         """Returns the Fisher-z mean of what each modality's branches score alone, of the replicas that have begun."""
@@ -74,12 +82,12 @@ class Networks:
         """Puts those that train to rest, so that the next ones have the memory."""
         if self._cohort is not None:
             self._resting |= self._cohort.states()
-            self._cohort = None
+            self.close()
 
-    def _gathered(self, rows: Sequence[int]) -> Cohort:
+    def _gathered(self, rows: Sequence[int]) -> CohortLike:
         """Returns replicas side by side, each where it stood when it trained last."""
         replicas = [self._data.replicas[row] for row in rows]
-        cohort = Cohort(self._recipe, replicas, self._data.bank, self._branches(rows))
+        cohort = self._cohorts(self._recipe, replicas, self._data.bank, self._branches(rows))
         for name in cohort.names:
             if name in self._resting:
                 cohort.restore(name, self._resting.pop(name))

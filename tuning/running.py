@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from typing import Any
 from ray import tune
 
 from tuning.cluster import Room
+from tuning.engine.pool import DeviceListener, EnginePool, Wanted
+from tuning.engine.sizing import engines_of, trials_at_once
+from tuning.engine.thin import ThinTrial, nothing
+from tuning.engine.turns import TurnsDevice
 from tuning.events import Listener, TuneEvents
 from tuning.interruption import Interruption
 from tuning.keeping import FOLDER
@@ -73,24 +78,32 @@ class Outcome:
 
 
 def run_trials(
-    study: Study, room: Room, listeners: Sequence[Listener], interruption: Interruption, *, verbose: bool
+    study: Study,
+    room: Room,
+    listeners: Sequence[Listener],
+    interruption: Interruption,
+    *,
+    verbose: bool,
+    note: Callable[[str], None],
+    device_listeners: Sequence[DeviceListener] = (),
 ) -> Outcome:
     """Runs a study's trials to the end, or until it is interrupted; what its journal tells of is not run again.
 
     Args:
         study: The study.
-        room: What a trial takes, and how many run at once.
+        room: What an engine takes, or a trial, and how many there can be.
         listeners: Who is told what happens.
         interruption: Says afterwards whether the study was interrupted.
         verbose: Whether Ray Tune may talk.
+        note: Tells people a line.
+        device_listeners: Who is told what the devices do.
 
     Raises:
         JournalError: If the journal of an earlier launch is damaged.
     """
     outcome = Outcome()
-    concurrent = room.trials if study.space.budget.concurrent == "auto" else int(study.space.budget.concurrent)
     settled_prior(study)
-    search = search_of(study, concurrent, Journal(Path(study.storage, FILE)))
+    search = search_of(study, trials_at_once(study, room), Journal(Path(study.storage, FILE)))
     budget = study.space.budget
     stopper = BudgetStopper(
         search, seconds=budget.time, device_seconds=budget.device_time, devices=room.gpu or room.cpu
@@ -100,7 +113,8 @@ def run_trials(
     with interruption.gently():
         events.catch_up()
         if not (search.done or stopper.stop_all()):
-            _run(study, room, search, events, stopper, launch, verbose=verbose)
+            with _trials(study, room, search, events, launch, note, device_listeners) as trials:
+                _run(study, trials, search, events, stopper, launch, verbose=verbose)
     if not interruption.seen:
         spent = search.spent or ("" if search.done else stopper.spent)
         search.stop()
@@ -121,9 +135,44 @@ def _launched(search: StudySearch, study: Study) -> int:
     return max([told, *(number + 1 for number in folders)])
 
 
-def _run(
+@dataclass(frozen=True)
+class _Trials:
+    """What Tune is to run for each trial.
+
+    Args:
+        trainable: The trainable.
+        resources: What it takes of a node.
+        checkpoints: How many results lie between two checkpoints that Tune takes; 0 for none.
+    """
+
+    trainable: Any
+    resources: Any
+    checkpoints: int
+
+
+@contextmanager
+def _trials(
     study: Study,
     room: Room,
+    search: StudySearch,
+    events: TuneEvents,
+    launch: int,
+    note: Callable[[str], None],
+    listeners: Sequence[DeviceListener],
+) -> Iterator[_Trials]:
+    """Starts engines, unless each trial is to train in a process of its own, and ends them."""
+    if study.space.resources.engine == "off":
+        yield _Trials(tune.with_parameters(TuneTrial, study=study), {"cpu": room.cpu, "gpu": room.gpu}, 1)
+        return
+    wanted = Wanted(engines_of(study, room), room.cpu, room.gpu, search.settings.concurrent, TurnsDevice)
+    with EnginePool(study, launch, wanted, note, listeners) as pool:
+        events.join(pool, pool.tell)
+        yield _Trials(tune.with_parameters(ThinTrial, engines=pool.engines), nothing(), 0)
+
+
+def _run(
+    study: Study,
+    how: _Trials,
     search: StudySearch,
     events: TuneEvents,
     stopper: BudgetStopper,
@@ -136,18 +185,18 @@ def _run(
     os.environ.update({**SETTINGS, "TUNE_MAX_PENDING_TRIALS_PG": str(search.settings.concurrent)})
     # Without `metric`: Tune would raise for a result that lacks it, where the search has a reason for its end.
     tune.run(
-        tune.with_parameters(TuneTrial, study=study),
+        how.trainable,
         name=str(launch),
         storage_path=str(Path(study.storage, FOLDER)),
         search_alg=trials,
         scheduler=GuardedASHA(trials),
         stop=stopper,
-        resources_per_trial={"cpu": room.cpu, "gpu": room.gpu},
+        resources_per_trial=how.resources,
         reuse_actors=True,
         trial_name_creator=_id_of,
         trial_dirname_creator=_id_of,
         callbacks=[events],
-        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=how.checkpoints),
         max_failures=FAILURES,
         raise_on_failed_trial=False,
         verbose=1 if verbose else 0,

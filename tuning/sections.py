@@ -135,9 +135,16 @@ class Budget(BaseModel):
 
 
 class Resources(BaseModel):
-    """What one trial asks Ray for."""
+    """Where trials train: on engines, one a device, or with ``engine: off`` each in a process of its own.
+
+    ``gpu`` and ``cpu`` are what one engine, or one such process, asks Ray for; ``devices`` is the number of engines,
+    ``auto`` what the cluster holds. ``precision`` is that of matrix products on GPUs; ``bf16`` takes an engine.
+    """
 
     model_config = _STRICT
+    engine: Literal["auto", "off"] = "auto"
+    devices: CountOrAuto = "auto"
+    precision: Literal["tf32", "float32", "bf16"] = "tf32"
     gpu: ShareOrAuto = "auto"
     cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 

@@ -26,6 +26,8 @@ FREE = (
     "space.budget.time",
     "space.budget.device_time",
     "space.budget.concurrent",
+    "space.resources.engine",
+    "space.resources.devices",
     "space.resources.gpu",
     "space.resources.cpu",
     "space.tracking.checkpoints",

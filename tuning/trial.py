@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from ray import tune
 from torch import Tensor
 
 from pamfn.phases.training import milestone_epoch
+from tuning.cohort import Cohort, CohortMaker
 from tuning.divergence import BranchDiverged
 from tuning.folds_ahead import Leg, legs, members
 from tuning.keeping import FOLDER, newest_checkpoint
 from tuning.milestone import Milestone, fold_scores, joined
 from tuning.networks import Networks
 from tuning.study import Study
-from tuning.study_data import training_data
+from tuning.study_data import StudyData, training_data
 from tuning.trial_files import read_checkpoint, write_checkpoint
 
 CHECKPOINT_SECONDS = 300.0  # a trial killed between rungs loses no more than this, and one milestone
@@ -41,13 +42,23 @@ class Trial:
     Args:
         study: The study it belongs to.
         config: Values of the searched settings.
+        cohorts: Puts its replicas side by side; by default in programs of its own.
+        data: The study's data where they are in memory; by default they are read.
+        clock: Seconds of training, which never go back; a device that is shared counts a trial's share of it.
     """
 
-    def __init__(self, study: Study, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        config: Mapping[str, Any],
+        cohorts: CohortMaker = Cohort,
+        data: StudyData | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.study, self.config = study, dict(config)
         self.recipe = study.space.recipe(config)
-        self.data = training_data(study, "cuda" if torch.cuda.is_available() else "cpu")
-        self.networks = Networks(self.recipe, self.data, study.branch_store)
+        self.data = data or training_data(study, "cuda" if torch.cuda.is_available() else "cpu")
+        self.networks = Networks(self.recipe, self.data, study.branch_store, cohorts)
         self.rungs, self.first_folds = study.rungs(self.recipe), study.space.evaluation.first_folds
         self.legs = legs(study.milestones(self.recipe), self.rungs[0], self.first_folds)
         self.ahead: list[Milestone] = []
@@ -58,18 +69,33 @@ class Trial:
         self.reason = ""
         self.train_seconds = 0.0
         self.attempt = 0
+        self._clock = clock
+
+    @property
+    def passed(self) -> int:
+        """How many legs lie behind it: two checkpoints of a trial that have passed as many hold the same."""
+        return len(self.ahead) + len(self.curve)
+
+    def standing(self) -> dict[str, Any]:
+        """Returns what there is to tell of the trial as it stands, its whole curve included, without training."""
+        here = ("parameters", "branches_trained", "branches_loaded")  # not known before it trains in this process
+        return {name: value for name, value in self._result(0).items() if name not in here or self.networks.parameters}
+
+    def close(self) -> None:
+        """Gives back what its networks hold; the trial is not to be used any more."""
+        self.networks.close()
 
     def advance(self) -> dict[str, Any]:
         """Trains to the next rung, or for five minutes, and returns the result that Tune is told."""
-        begin, first = time.monotonic(), len(self.curve)
+        begin, began, first = time.monotonic(), self._clock(), len(self.curve)
         try:
-            for leg in self.legs[len(self.ahead) + len(self.curve) :]:
+            for leg in self.legs[self.passed :]:
                 self._train(leg)
                 if self.reason or self._rung(leg.progress) >= 0 or time.monotonic() - begin > CHECKPOINT_SECONDS:
                     break
         except BranchDiverged as error:
             self.reason = str(error)
-        self.train_seconds += time.monotonic() - begin
+        self.train_seconds += self._clock() - began
         return self._result(first)
 
     def _train(self, leg: Leg) -> None:

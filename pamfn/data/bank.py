@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,23 @@ class Bank:
             raise ValueError(f"a bank needs videos and features; given {len(features)} and {list(features.features)}")
         rows = {name: _with_zero_row(values, device, dtype) for name, values in features.features.items()}
         return cls(rows, torch.as_tensor(features.offsets).to(device), torch.as_tensor(features.lengths).to(device))
+
+    @classmethod
+    def over(cls, arrays: Mapping[str, Mapping[str, NDArray[Any]]], device: torch.device | str = "cpu") -> Bank:
+        """Returns a bank of what ``arrays`` gave; on the CPU over the same memory, which may be read-only."""
+        with warnings.catch_warnings():  # torch warns of read-only memory; a bank is never written to
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            rows = {name: torch.from_numpy(values).to(device) for name, values in arrays["rows"].items()}
+            videos = {name: torch.from_numpy(values).to(device) for name, values in arrays["videos"].items()}
+        return cls(rows, videos["offsets"], videos["lengths"])
+
+    def arrays(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """Returns all of it as NumPy arrays, for another process to make a bank of; the CPU's are not copied."""
+        videos = {"offsets": self._offsets_V, "lengths": self.lengths_V}
+        return {
+            "rows": {name: rows.cpu().numpy() for name, rows in self._rows_SD.items()},
+            "videos": {name: values.cpu().numpy() for name, values in videos.items()},
+        }
 
     def __len__(self) -> int:
         return len(self.lengths_V)

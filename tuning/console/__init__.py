@@ -15,6 +15,7 @@ from tuning.console.live import LiveView
 from tuning.console.progress import StudyProgress
 from tuning.console.summary import summary, summary_values
 from tuning.console.views import JsonView, LineView, View
+from tuning.engine.status import Pace
 from tuning.tracking import StudyResults
 
 __all__ = ["Console", "LastingOutput", "StudyProgress"]
@@ -92,6 +93,10 @@ class Console:
         """A trial ended."""
         if trial := self.progress.ended(trial_id, reason):
             self._view.event("trial_ended", trial, reason=reason)
+
+    def devices_worked(self, paces: Sequence[Pace]) -> None:
+        """Shows what the devices do."""
+        self._view.devices(paces)
 
     def study_ended(self, results: StudyResults, files: Sequence[str], resume: Sequence[str] | None = None) -> None:
         """Shows the best configurations and where everything is; call it after the ``with`` block.

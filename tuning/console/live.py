@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from tuning.console.progress import StudyProgress, TrialProgress
 from tuning.console.views import score
+from tuning.engine.status import Pace
 from tuning.tracking.names import SHORT, run_name, short
 
 ROOM = 8  # lines of a terminal that the table's rows leave to its header and the prompt
@@ -24,6 +26,7 @@ class LiveView:
 
     def __init__(self, terminal: Terminal, progress: StudyProgress) -> None:
         self._terminal, self._progress = terminal, progress
+        self._paces: tuple[Pace, ...] = ()
         self._live = Live(console=terminal, get_renderable=self.render, refresh_per_second=2)
 
     def open(self) -> None:
@@ -43,9 +46,13 @@ class LiveView:
         """Prints the message above the table."""
         self._terminal.print(message, markup=False, highlight=False)
 
+    def devices(self, paces: Sequence[Pace]) -> None:
+        """The lines below the header show it at the next drawing."""
+        self._paces = tuple(paces)
+
     def render(self) -> RenderableType:
         """Returns the header and the table as they should look now."""
-        return Group(Text(header(self._progress)), self._table())
+        return Group(Text(header(self._progress)), *(Text(pace.line()) for pace in self._paces), self._table())
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -54,7 +61,7 @@ class LiveView:
         for title in ("rung", "epoch", "val_spearman", "best"):
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("state", overflow="ellipsis", no_wrap=True)
-        rows = self._chosen(max(3, self._terminal.height - ROOM))
+        rows = self._chosen(max(3, self._terminal.height - ROOM - len(self._paces)))
         for trial in rows:
             table.add_row(*self._cells(trial), style="dim" if not trial.live else "")
         if hidden := len(self._progress.trials) - len(rows):

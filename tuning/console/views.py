@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Protocol, TextIO
 
 from tuning.console.progress import StudyProgress, TrialProgress
+from tuning.engine.status import Pace
 from tuning.tracking.names import run_name
+
+LINES_EVERY = 60.0  # seconds
 
 
 class View(Protocol):
@@ -26,6 +31,9 @@ class View(Protocol):
 
     def note(self, message: str) -> None:
         """Something to tell that is about no trial."""
+
+    def devices(self, paces: Sequence[Pace]) -> None:
+        """What the devices do; told every few seconds."""
 
 
 class JsonView:
@@ -54,6 +62,12 @@ class JsonView:
         """Writes the message as an event called ``note``."""
         self.write("note", message=message)
 
+    def devices(self, paces: Sequence[Pace]) -> None:
+        """Writes what each engine does as an event called ``engine``."""
+        for pace in paces:
+            rates = {"steps_per_second": pace.steps, "replica_steps_per_second": pace.replica_steps}
+            self.write("engine", engine=pace.engine, **rates, **asdict(pace.status))
+
     def write(self, name: str, **values: Any) -> None:
         """Writes one event."""
         line = {"time": _clock().isoformat(timespec="milliseconds"), "event": name, **values}
@@ -65,6 +79,7 @@ class LineView:
 
     def __init__(self, out: TextIO, progress: StudyProgress) -> None:
         self._out, self._progress = out, progress
+        self._told = -math.inf
 
     def open(self) -> None:
         """Nothing to begin."""
@@ -88,6 +103,14 @@ class LineView:
     def note(self, message: str) -> None:
         """Writes the message with the time of day."""
         print(f"{_clock():%H:%M:%S}  {message}", file=self._out, flush=True)
+
+    def devices(self, paces: Sequence[Pace]) -> None:
+        """Writes a line an engine, once a minute: a log is read afterwards."""
+        if time.monotonic() - self._told < LINES_EVERY:
+            return
+        self._told = time.monotonic()
+        for pace in paces:
+            self.note(pace.line())
 
     def _so_far(self) -> str:
         counts = self._progress.counts()

@@ -26,6 +26,7 @@ class RunWriter:
         self.run_id = str(run.info.run_id)
         self.status = str(run.info.status)
         self.tags: dict[str, str] = dict(run.data.tags)
+        self._began = int(run.info.start_time or 0)
         self._client = client
         self._scalars: dict[str, float] = dict(run.data.metrics)
         self.parameters: dict[str, str] = dict(run.data.params)
@@ -68,6 +69,17 @@ class RunWriter:
             batch += metrics
             steps.append(step)
         self._send(batch, steps)
+
+    def add_moment(self, values: Mapping[str, float]) -> None:
+        """Writes numbers as of now; their steps count the seconds since the run began."""
+        from mlflow.entities import Metric
+
+        now = _now()
+        step = max(0, now - self._began) // 1000
+        metrics = [Metric(key, finite_or_nan(value), now, step) for key, value in values.items()]
+        for start in range(0, len(metrics), METRICS_A_REQUEST):
+            batch = metrics[start : start + METRICS_A_REQUEST]
+            self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
 
     def update(self, scalars: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Writes the single numbers and the tags that differ from what is there.

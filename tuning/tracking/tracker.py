@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pamfn.metrics import fisher_mean
 from tuning.search.folds import fold_scores, waits_for_folds
@@ -20,6 +20,15 @@ from tuning.tracking.told import ToldClient
 
 ENDINGS = ("finished", "stopped", "paused", "failed", "interrupted", "ended")
 """First words of the reasons why a trial ends; the last is a trial that ran when the study's budget was spent."""
+
+
+class Measured(Protocol):
+    """What can be said in metrics; the pace of an engine can."""
+
+    def metrics(self) -> dict[str, float]:
+        """Returns numbers under the names that MLflow is to have them by."""
+        ...
+
 
 STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's status by the first word of a reason; every other end is FINISHED."""
@@ -108,6 +117,10 @@ class Tracker:
         run = self._trials[trial_id]
         run.update({}, {"status_reason": reason})
         run.close(STATUS.get(first_word(reason), "FINISHED"))
+
+    def devices_worked(self, paces: Sequence[Measured]) -> None:
+        """Writes what the devices do as system metrics of the study's run."""
+        self._study.add_moment({name: value for pace in paces for name, value in pace.metrics().items()})
 
     def log_scalars(self, trial_id: str, values: Mapping[str, float]) -> None:
         """Writes single numbers of a trial, such as ``final_test_spearman`` and its interval's ends."""

@@ -1,0 +1,55 @@
+"""Calls from a trial's process to the engines, and what can become of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+
+from tuning.engine.status import DeviceStatus
+
+
+class EngineLost(RuntimeError):  # noqa: N818  # reads as what happened
+    """An engine's process or node was lost while it worked for a trial."""
+
+
+class Engines:
+    """All engines of a study, by number.
+
+    Args:
+        handles: Their actors.
+    """
+
+    def __init__(self, handles: Sequence[Any]) -> None:
+        self._handles = tuple(handles)
+
+    def statuses(self, seconds: float) -> dict[int, DeviceStatus]:
+        """Returns what each engine does, of those that answer in time: one may be starting, or stuck."""
+        asked = {handle.status.remote(): number for number, handle in enumerate(self._handles)}
+        answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+        found = {}
+        for reference in answered:
+            try:
+                found[asked[reference]] = ray.get(reference)
+            except ray.exceptions.RayError:
+                continue
+        return found
+
+    def advance(
+        self, engine: int, trial_id: str, config: Mapping[str, Any], token: str, told: int
+    ) -> Mapping[str, Any]:
+        """Has an engine advance a trial; see `tuning.engine.actor.Engine.advance`.
+
+        Raises:
+            EngineLost: If the engine does not live to say what came of it.
+        """
+        try:
+            result: Mapping[str, Any] = ray.get(self._handles[engine].advance.remote(trial_id, config, token, told))
+        except ray.exceptions.RayError as error:
+            raise EngineLost(f"engine {engine} was lost: {type(error).__name__}") from error
+        return result
+
+    def release(self, engine: int, trial_id: str, token: str | None, seconds: float) -> None:
+        """Has an engine let a trial go; does not insist."""
+        ray.wait([self._handles[engine].release.remote(trial_id, token)], timeout=seconds)

@@ -1,0 +1,84 @@
+"""A trial's checkpoints as engines write them: whole or not at all, and out of each other's way.
+
+A checkpoint's number is how many legs of its training the trial has behind it. Training is deterministic, so two
+engines that hold the same trial for a while, one of them forgotten, would write the same under the same number: whoever
+comes first does, and the newest is always the one that went furthest. An engine removes none but its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Protocol
+
+from tuning.trial_files import is_complete
+
+KEPT = 2  # of those that one engine wrote: the newest, and one in case its disk loses that
+
+
+class Saved(Protocol):
+    """What can be saved; a trial can."""
+
+    @property
+    def passed(self) -> int:
+        """How many legs lie behind it."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes a checkpoint into an empty folder."""
+        ...
+
+
+class Publisher:
+    """Writes one trial's checkpoints.
+
+    Args:
+        folder: The trial's folder in the study's storage.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mine: list[Path] = []
+
+    def publish(self, trial: Saved) -> None:
+        """Writes a checkpoint of a trial as it stands, if there is none of it."""
+        final = self._folder / f"checkpoint_{trial.passed:06d}"
+        if final in self._mine or is_complete(final):
+            return
+        draft = self._folder / f".{final.name}.{uuid.uuid4().hex}"
+        draft.mkdir(parents=True)
+        try:
+            trial.save(draft)
+            for path in draft.iterdir():
+                _sync(path)
+            _sync(draft)
+            if _renamed(draft, final):
+                self._mine.append(final)
+                _sync(self._folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        for old in self._mine[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+        del self._mine[:-KEPT]
+
+
+def _renamed(draft: Path, final: Path) -> bool:
+    """Gives a folder its name, unless there is one of that name."""
+    try:
+        draft.rename(final)
+    except OSError:
+        if not final.exists():
+            raise
+        return False
+    return True
+
+
+def _sync(path: Path) -> None:
+    """Has a file's or a folder's content on the disk before what is written next."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,39 @@
+"""How many engines a study has, and how many of its trials run at once on them."""
+
+from __future__ import annotations
+
+from tuning.cluster import Room
+from tuning.study import Study
+
+CPU_ROWS, CPU_WIDTH, FEWEST = 16, 32, 4  # rows at once on a processor: so many up to this width, fewer for wider ones
+GPU_ROWS = 64
+
+
+def engines_of(study: Study, room: Room) -> int:
+    """Returns how many engines a study starts: one a device, but no more than trials may run at once."""
+    asked, concurrent = study.space.resources.devices, study.space.budget.concurrent
+    devices = room.trials if asked == "auto" else int(asked)
+    return devices if concurrent == "auto" else min(devices, int(concurrent))
+
+
+def trials_at_once(study: Study, room: Room) -> int:
+    """Returns how many trials run at once, where the study leaves it open.
+
+    On an engine these are as many as fill its rows, and one more, so that a row which a trial leaves is taken at once.
+    Without engines a trial has a place of its own.
+    """
+    budget, resources = study.space.budget, study.space.resources
+    if budget.concurrent != "auto":
+        return int(budget.concurrent)
+    if resources.engine == "off":
+        return room.trials
+    each = -(-rows_at_once(study, gpu=room.gpu > 0) // len(study.replica_names())) + 1
+    return min(budget.trials, engines_of(study, room) * each)
+
+
+def rows_at_once(study: Study, *, gpu: bool) -> int:
+    """Returns about how many replicas of the study's first trial train side by side on one device."""
+    if gpu:
+        return GPU_ROWS
+    width = study.space.recipe(study.space.first_point()).width
+    return max(FEWEST, min(CPU_ROWS, CPU_ROWS * CPU_WIDTH // width))
