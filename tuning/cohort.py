@@ -8,9 +8,11 @@ from typing import Protocol
 from torch import Tensor
 
 from pamfn.data.bank import Bank
+from pamfn.phases.branches import branch_states, branch_training
 from pamfn.phases.fusion import fusion_training
 from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.replica import Replica
+from pamfn.phases.report import Report
 from pamfn.phases.training import Training
 from pamfn.recipe import Recipe
 from pamfn.replicas.cut import cut
@@ -59,6 +61,23 @@ class CohortMaker(Protocol):
         """Returns the replicas of a trial, ready to train; the arguments are those of `Cohort`."""
         ...
 
+    def branches(
+        self, recipe: Recipe, modality: str, replicas: Sequence[Replica], bank: Bank, *, score: bool
+    ) -> tuple[Report, list[dict[str, Tensor]]]:
+        """Trains one modality's branch for every replica.
+
+        Args:
+            recipe: The trial's settings.
+            modality: Stream to read.
+            replicas: One branch for each.
+            bank: Features of the videos.
+            score: Whether to score the held-out videos.
+
+        Returns:
+            What came of it, and each branch as a state dict.
+        """
+        ...
+
 
 class Cohort:
     """Networks in training: one batched program, or as many as the memory asks for, one after the other.
@@ -88,6 +107,15 @@ class Cohort:
             mine = None if branches is None else {m: states[some] for m, states in branches.items()}
             self._trainings.append(fusion_training(recipe, replicas[some], bank, mine))
         self._rows = {name: (t, row) for t in self._trainings for row, name in enumerate(r.name for r in t.replicas)}
+
+    @staticmethod
+    def branches(
+        recipe: Recipe, modality: str, replicas: Sequence[Replica], bank: Bank, *, score: bool
+    ) -> tuple[Report, list[dict[str, Tensor]]]:
+        """Trains one modality's branch for every replica, in a program of their own; see `CohortMaker`."""
+        training = branch_training(recipe, modality, replicas, bank)
+        (report,) = training.run([1.0], score=score)
+        return report, branch_states(training)
 
     @property
     def parameters(self) -> int:

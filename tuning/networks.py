@@ -100,7 +100,7 @@ class Networks:
             return None
         if self._pretraining is None:
             data, store = self._data, BranchStore(self._branch_store)
-            self._pretraining = Pretraining(self._recipe, data.replicas, data.bank, data.contents, store)
+            self._pretraining = Pretraining(self._recipe, data.replicas, data.bank, data.contents, store, self._cohorts)
         branches, scores = self._pretraining.branches(rows)
         for modality, values in scores.items():
             named = zip((self.names[row] for row in rows), values, strict=True)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from pamfn.data.bank import Bank
 from pamfn.data.features import Contents
-from pamfn.phases.branches import branch_settings, branch_states, branch_training
+from pamfn.phases.branches import branch_settings
 from pamfn.phases.replica import Replica
 from pamfn.recipe import Recipe
 from tuning.branches import BranchStore, branch_key
+from tuning.cohort import Cohort, CohortMaker
 from tuning.divergence import BranchDiverged, first_fault
 
 HELD_OUT = "held_out_spearman"  # stored beside a branch's weights; NaN where nothing was held out
@@ -31,11 +32,19 @@ class Pretraining:
         bank: Features, with the modalities in the network's order.
         contents: The videos that the bank holds.
         store: Where branches are kept.
+        cohorts: Trains those that nobody has trained.
     """
 
     def __init__(
-        self, recipe: Recipe, replicas: Sequence[Replica], bank: Bank, contents: Contents, store: BranchStore
+        self,
+        recipe: Recipe,
+        replicas: Sequence[Replica],
+        bank: Bank,
+        contents: Contents,
+        store: BranchStore,
+        cohorts: CohortMaker = Cohort,
     ) -> None:
+        self._cohorts = cohorts
         self._recipe, self._replicas, self._bank, self._store = recipe, replicas, bank, store
         self.keys = {
             modality: [artefact_key(recipe, modality, replica, contents) for replica in replicas]
@@ -71,12 +80,11 @@ class Pretraining:
             mine = [key for key in keys if self._asked[key][0] == modality]
             replicas = [self._replicas[self._asked[key][1]] for key in mine]
             scored = all(len(replica.valid) for replica in replicas)
-            training = branch_training(self._recipe, modality, replicas, self._bank)
-            (report,) = training.run([1.0], score=scored)
+            report, states = self._cohorts.branches(self._recipe, modality, replicas, self._bank, score=scored)
             if fault := first_fault([f"{modality} branch of {replica.name}" for replica in replicas], report.ended):
                 raise BranchDiverged(fault)
             scores = report.scores if scored else [math.nan] * len(mine)
-            for key, replica, state, score in zip(mine, replicas, branch_states(training), scores, strict=True):
+            for key, replica, state, score in zip(mine, replicas, states, scores, strict=True):
                 self.trained += 1
                 meta = {"modality": modality, "replica": replica.name, "settings": branch_settings(self._recipe)}
                 yield key, {**state, HELD_OUT: torch.tensor(score)}, meta

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from pamfn.model.branches import Branch
@@ -38,16 +37,10 @@ class StageShapes:
 
 
 def outline(recipe: Recipe, widths: Mapping[str, int]) -> PAMFN:
-    """Returns one network on the meta device; its weights are never all in memory, however wide it is."""
-    hook = register_module_parameter_registration_hook(_weightless)
-    try:
-        return PAMFN(recipe, widths, [0]).to(META)
-    finally:
-        hook.remove()
-
-
-def _weightless(_module: nn.Module, _name: str, parameter: nn.Parameter) -> Any:  # torch types hooks as returning None
-    return nn.Parameter(parameter.to(META))
+    """Returns one network on the meta device; its weights are never in memory, however wide it is."""
+    with META:  # of this thread alone
+        network = PAMFN(recipe, widths, [0])
+    return network.to(META)
 
 
 def parameters_by_part(network: PAMFN) -> dict[str, int]:

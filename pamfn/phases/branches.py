@@ -15,6 +15,7 @@ from pamfn.model.branches import Branch
 from pamfn.model.network import build_branch
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.plan import Plan
+from pamfn.phases.program import parts_of
 from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
 from pamfn.recipe import BRANCH_SETTINGS, Recipe
@@ -51,8 +52,19 @@ def branch_mould(recipe: Recipe, modality: str, bank: Bank) -> Mould:
     return Mould(lambda: build_branch(recipe, modality, bank.widths[modality], 1), bank.only(modality))
 
 
-def branch_member(recipe: Recipe, modality: str, replica: Replica, bank: Bank) -> Member:
-    """Returns a replica's branch with the weights that it starts from."""
+def branch_mould_settings(recipe: Recipe) -> dict[str, Any]:
+    """Returns the settings in which the branches of one batched program must agree."""
+    shape = {name: value for name, value in branch_settings(recipe).items() if not name.startswith("phase1_")}
+    del shape["target"]
+    return {**shape, "phase1_optimizer": recipe.phase1_optimizer}
+
+
+def branch_member(
+    recipe: Recipe, modality: str, replica: Replica, bank: Bank, state: Mapping[str, torch.Tensor] | None = None
+) -> Member:
+    """Returns a replica's branch where it starts or, given what `Program.state` returned, goes on."""
+    if state is not None:
+        return Member(replica, _plan(recipe), *parts_of(state))
     branch = build_branch(recipe, modality, bank.widths[modality], 1)
     initialise(branch, [derive(replica.seed, "branch", modality)])
     fit_standardise(branch, bank, [replica.train])

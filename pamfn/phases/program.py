@@ -154,20 +154,34 @@ class Program:
         self.network.train()
 
     def step(self) -> int:
-        """Takes one step of every replica that does not rest; returns how many that were."""
+        """Takes one step of every replica that does not rest; returns how many that were.
+
+        Raises:
+            torch.OutOfMemoryError: If the device has not enough memory; all replicas stand where they stood.
+        """
         active = np.array([not seat.rests for seat in self.seats])
-        x, videos_RB, segments = self._batch(active)
-        noise = Noise([s.replica.seed for s in self.seats], [s.steps for s in self.seats], self.bank.device)
+        before = [statistics.clone() for statistics in self._pack.statistics()]
+        try:
+            loss_R = self._gradients(active)
+        except torch.OutOfMemoryError:
+            for statistics, was in zip(self._pack.statistics(), before, strict=True):
+                statistics.copy_(was)
+            raise
         assert self._optimizer is not None  # a program that steps has replicas
-        self._optimizer.zero_grad()
-        score_RB = self.network(x, segments, noise).score_RB
-        loss_R = self._loss(score_RB, videos_RB)
-        loss_R.sum().backward()  # type: ignore[no-untyped-call]
         self._optimizer.step([seat.plan.rate(seat.epoch) for seat in self.seats], active.tolist())
-        self._loss_R += loss_R.detach()
+        self._loss_R += loss_R
         for seat, moved in zip(self.seats, active, strict=True):
             seat.steps += int(moved)
         return int(active.sum())
+
+    def _gradients(self, active: NDArray[np.bool_]) -> Tensor:
+        """Fills in the gradients of the active replicas' next batches; returns their losses, 0 for the others."""
+        x, videos_RB, segments = self._batch(active)
+        noise = Noise([s.replica.seed for s in self.seats], [s.steps for s in self.seats], self.bank.device)
+        self._pack.zero_grad()
+        loss_R = self._loss(self.network(x, segments, noise).score_RB, videos_RB)
+        loss_R.sum().backward()  # type: ignore[no-untyped-call]
+        return loss_R.detach()
 
     def _batch(self, active: NDArray[np.bool_]) -> tuple[dict[str, Tensor], Tensor, Segments]:
         """Returns the features of each replica's next batch, which videos they are of, and their lengths."""

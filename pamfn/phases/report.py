@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -24,6 +25,20 @@ class Report:
     scores: list[float]
     constant: list[bool]
     ended: list[str]
+
+    def of(self, replica: int) -> Report:
+        """Returns the report of one replica alone."""
+        mine = {
+            name: getattr(self, name)[replica : replica + 1]
+            for name in ("epochs", "losses", "scores", "constant", "ended")
+        }
+        return Report(self.progress, **mine)
+
+    @classmethod
+    def joined(cls, reports: Sequence[Report]) -> Report:
+        """Returns the reports of replicas at one milestone as one."""
+        names = ("epochs", "losses", "scores", "constant", "ended")
+        return cls(reports[0].progress, **{name: [v for r in reports for v in getattr(r, name)] for name in names})
 
 
 def milestone_epoch(progress: float, epochs: int) -> int:

@@ -36,17 +36,18 @@ class FusionAxis(nn.Module):
         """Says anew whose FusionNets are whose: the first K_1 the first replica's, the next K_2 the second's."""
         if not counts or min(counts) < 1 or max(counts) > MOST_NETS:
             raise ValueError(f"fusion_nets: {list(counts)} must be one number of 1 to {MOST_NETS} for each replica")
-        device = self.replica_F.device if hasattr(self, "replica_F") else torch.device("cpu")
+        cpu = torch.device("cpu")  # also where a network is outlined on the meta device
+        device = self.replica_F.device if hasattr(self, "replica_F") else cpu
         self.counts = tuple(int(k) for k in counts)
         self.most = max(self.counts)
         self.total = sum(self.counts)
         self.uniform = len(set(self.counts)) == 1
-        starts = torch.tensor([sum(self.counts[:r]) for r in range(len(self.counts))])
-        counts_R1 = torch.tensor(self.counts)[:, None]
-        rank_RK = torch.arange(self.most).expand(len(self.counts), -1)
-        enabled_RK = rank_RK < counts_R1
+        starts = torch.tensor([sum(self.counts[:r]) for r in range(len(self.counts))], device=cpu)
+        counts_R = torch.tensor(self.counts, device=cpu)
+        rank_RK = torch.arange(self.most, device=cpu).expand(len(self.counts), -1)
+        enabled_RK = rank_RK < counts_R[:, None]
         maps = {
-            "replica_F": torch.arange(len(self.counts)).repeat_interleave(torch.tensor(self.counts)),
+            "replica_F": torch.arange(len(self.counts), device=cpu).repeat_interleave(counts_R),
             "slot_RK": starts[:, None] + rank_RK * enabled_RK,
             "place_F": enabled_RK.flatten().nonzero().flatten(),
             "enabled_RK": enabled_RK,

@@ -91,7 +91,7 @@ def initialise(network: nn.Module, seeds: Sequence[int]) -> None:
     A FusionNet's weights depend on its rank and not on K; other tensors keep what their constructor gave them.
     """
     for name, module, _, tensor in entries(network):
-        if not isinstance(module, (Linear, Conv3)):
+        if not isinstance(module, (Linear, Conv3)) or tensor.is_meta:
             continue
         bound = 1 / math.sqrt(module.fan_in)
         for replica, seed in enumerate(seeds):

@@ -75,7 +75,9 @@ class Rows:
         self, trained: Sequence[tuple[nn.Module, str]], kept: Sequence[tuple[nn.Module, str]], *, trains: bool
     ) -> None:
         self._trained, width = _placed(trained)
-        self._kept, kept_width = _placed(kept)
+        frozen = [(m, n) for m, n in kept if n in m._parameters]
+        self._kept, kept_width = _placed([*frozen, *((m, n) for m, n in kept if n in m._buffers)])
+        self._frozen_width = _placed(frozen)[1]
         tensors = [getattr(module, name) for module, name in (*trained, *kept)]
         like = tensors[0] if tensors else torch.empty(0)
         self.count = len(like) if tensors else 0
@@ -122,6 +124,11 @@ class Rows:
         for mine, theirs in pairs:
             self.weights[mine].copy_(other.weights[theirs])
             self.kept[mine].copy_(other.kept[theirs])
+
+    @property
+    def statistics(self) -> Tensor:
+        """What a forward pass changes, the running statistics of batch norms, (rows in use, ...)."""
+        return self.kept[: self.count, self._frozen_width :]
 
     def _buffers(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in ("weights", "grads", "first", "second", "kept")}
@@ -214,6 +221,10 @@ class Pack:
             mine, theirs = ([a.rows(pair[side]) for pair in pairs] for side, a in ((0, self.axis), (1, other.axis)))
             spans = [(range(m.start, m.stop), range(t.start, t.stop)) for m, t in zip(mine, theirs, strict=True)]
             self.nets.copy_from(other.nets, [pair for m, t in spans for pair in zip(m, t, strict=True)])
+
+    def statistics(self) -> list[Tensor]:
+        """Returns views of what a forward pass changes; a step that could not be finished is undone by them."""
+        return [self.replicas.statistics, self.nets.statistics]
 
     def zero_grad(self) -> None:
         """Sets all gradients to zero, in place."""

@@ -1,0 +1,355 @@
+"""One device's loop: replicas of all trials as rows of batched programs, let in and out between steps.
+
+A freed row is filled at once with a replica that waits, so the device never waits for a rung: continuous batching, for
+training. Trials are threads that ask for their replicas to be advanced and sleep until that is done; the loop has a
+thread of its own, and nobody else touches a program.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from pamfn.phases.memory import keep_freed_memory
+from pamfn.phases.program import Program
+from pamfn.phases.report import Report
+from tuning.cohort import CohortMaker
+from tuning.engine.measured import Utilisation, device_name, memory_of
+from tuning.engine.rows import DeviceRows
+from tuning.engine.status import DeviceStatus
+from tuning.engine.tenants import Errand, Shape, State, Tenant
+from tuning.study_data import StudyData
+
+_LOGGER = logging.getLogger(__name__)
+T = TypeVar("T")
+REST = 3  # steps of its program that a replica may rest in its row; after that it makes room
+ROOM = 16  # rows that a device without programs says it has
+GRACE = 0.002  # seconds in which a trial that was told of a milestone may ask for the next, before the device goes on
+
+
+@dataclass(frozen=True)
+class _Command:
+    """Something to be done between steps."""
+
+    do: Callable[[], Any]
+    done: Future[Any]
+
+
+class Device:
+    """All training on one device.
+
+    Args:
+        data: The study's data; its bank's device is the device.
+        slots: Rows of a program at most; by default what keeps the device busy and fits its memory.
+        precision: Of matrix products on CUDA: ``tf32``, ``float32``, or ``bf16`` activations. CPUs know float32.
+    """
+
+    def __init__(self, data: StudyData, *, slots: int | None = None, precision: str = "tf32") -> None:
+        self._data, self._slots = data, slots
+        self._where = data.bank.device
+        set_precision(self._where, precision)
+        keep_freed_memory()
+        self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
+        self._programs: dict[tuple[object, ...], Program] = {}
+        self._residents: dict[Program, list[Tenant]] = {}
+        self._most: dict[tuple[object, ...], int] = {}
+        self._waiting: deque[Errand] = deque()
+        self._running: list[Errand] = []
+        self._closed = False
+        self._began, self._steps, self._replica_steps, self._busy_seconds = time.time(), 0, 0, 0.0
+        self._utilisation = Utilisation(self._where, lambda: self._busy_seconds)
+        self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
+        self._thread.start()
+
+    # --- What trials ask for, from threads of their own ---
+
+    def cohorts(self) -> CohortMaker:
+        """Returns what puts a trial's replicas into rows of the device's programs."""
+        return DeviceRows(self)
+
+    def train(self, tenants: Sequence[Tenant], progress: float, *, score: bool = True) -> list[Report]:
+        """Advances replicas to a milestone, and returns the report of each.
+
+        Args:
+            tenants: The replicas; those without a row wait for one, in their order.
+            progress: Share of their full budgets.
+            score: Whether to score their held-out videos.
+
+        Raises:
+            MemoryError: If the device cannot hold even one of them.
+        """
+        # A member is made here, in the trial's thread: the loop only copies it into its row.
+        members = [None if t.seat is not None else t.member(t.state) for t in tenants]
+        errands = [Errand(t, progress, score, member) for t, member in zip(tenants, members, strict=True)]
+        self._ask(lambda: self._waiting.extend(errands))
+        return [errand.done.result() for errand in errands]
+
+    def states(self, tenants: Sequence[Tenant]) -> list[State]:
+        """Returns all that replicas need to go on, here or elsewhere."""
+        return self._ask(lambda: [tenant.standing() for tenant in tenants])
+
+    def restore(self, tenant: Tenant, state: State) -> None:
+        """Puts a replica where ``state`` found it."""
+
+        def put() -> None:
+            self._leave(tenant, keep=False)
+            tenant.state = state
+
+        self._ask(put)
+
+    def release(self, tenants: Sequence[Tenant]) -> None:
+        """Lets replicas go; what they hold is lost, and a train that waits for them is told so."""
+        self._ask(lambda: self._release(set(tenants)))
+
+    def _release(self, gone: set[Tenant]) -> None:
+        for errand in [e for e in (*self._waiting, *self._running) if e.tenant in gone]:
+            errand.done.cancel()
+        self._waiting = deque(e for e in self._waiting if e.tenant not in gone)
+        self._running = [e for e in self._running if e.tenant not in gone]
+        for tenant in gone:
+            self._leave(tenant, keep=False)
+
+    def status(self) -> DeviceStatus:
+        """Returns what the device does; never waits for a step."""
+        used, total = memory_of(self._where)
+        running, waiting = list(self._running), list(self._waiting)
+        rooms = [self._most[key] - len(program.seats) for key, program in list(self._programs.items())]
+        return DeviceStatus(
+            rows_busy=len(running),
+            rows_waiting=len(waiting),
+            rows_room=max(0, max(rooms, default=self._slots or ROOM) - len(waiting)),
+            programs=len(rooms),
+            steps=self._steps,
+            replica_steps=self._replica_steps,
+            seconds_busy=self._busy_seconds,
+            memory_bytes=used,
+            memory_total=total,
+            utilisation=self._utilisation.of_late(),
+            device=device_name(self._where),
+            started=self._began,
+        )
+
+    def close(self) -> None:
+        """Ends the loop; replicas that train are let go."""
+        if not self._closed:
+            self._ask(self._end)
+            self._thread.join()
+
+    def _ask(self, do: Callable[[], T]) -> T:
+        """Has something done between two steps, and returns what came of it."""
+        if self._closed or not self._thread.is_alive():
+            raise RuntimeError("the device's loop has ended")
+        command = _Command(do, Future())
+        self._commands.put(command)
+        result: T = command.done.result()
+        return result
+
+    # --- The loop ---
+
+    def _loop(self) -> None:
+        try:
+            while not self._closed:
+                self._obey(wait=None if not (self._running or self._waiting) else 0.0)
+                self._place()
+                for program in [p for p in self._programs.values() if p.busy]:
+                    self._step(program)
+                if self._tell():
+                    self._obey(wait=GRACE)
+                self._make_room_of_the_idle()
+        except BaseException as error:
+            self._closed = True
+            _LOGGER.exception("the device's loop ended")
+            for errand in (*self._waiting, *self._running):
+                errand.done.set_exception(error)
+            raise
+
+    def _obey(self, wait: float | None) -> None:
+        """Does what was asked for; waits for the first of it, None for as long as it takes."""
+        try:
+            command = self._commands.get(timeout=wait) if wait != 0.0 else self._commands.get_nowait()
+            while True:
+                try:
+                    command.done.set_result(command.do())
+                except Exception as error:  # noqa: BLE001  # it goes to who asked
+                    command.done.set_exception(error)
+                command = self._commands.get_nowait()
+        except queue.Empty:
+            return
+
+    def _end(self) -> None:
+        self._closed = True
+        self._release({errand.tenant for errand in (*self._waiting, *self._running)})
+
+    def _place(self) -> None:
+        """Gives rows to those that wait, the first first; a row that rests makes room for them."""
+        waiting, self._waiting = self._waiting, deque()
+        newcomers: dict[Program, list[Errand]] = {}
+        for errand in waiting:
+            tenant = errand.tenant
+            if tenant.seat is not None:
+                self._send(errand)
+                continue
+            program = self._program(tenant.shape)
+            coming = newcomers.setdefault(program, [])
+            if len(program.seats) + len(coming) < self._most[tenant.shape.key] or self._evict(program, errand):
+                coming.append(errand)
+            else:
+                self._waiting.append(errand)
+        for program, errands in newcomers.items():
+            self._admit(program, errands)
+
+    def _admit(self, program: Program, errands: Sequence[Errand]) -> None:
+        """Seats replicas; if one cannot be seated, the others are all the same."""
+        try:
+            members = [errand.member or errand.tenant.member(errand.tenant.state) for errand in errands]
+            seats = program.admit(members) if members else []
+        except torch.OutOfMemoryError:
+            self._no_memory_for(program, errands)
+            return
+        except Exception as error:  # noqa: BLE001  # it goes to whose it is
+            if len(errands) == 1:
+                errands[0].done.set_exception(error)
+            else:
+                for errand in errands:
+                    self._admit(program, [errand])
+            return
+        for errand, seat in zip(errands, seats, strict=True):
+            tenant = errand.tenant
+            tenant.seat, tenant.program, tenant.state, errand.member = seat, program, None, None
+            self._residents[program].append(tenant)
+            self._send(errand)
+
+    def _send(self, errand: Errand) -> None:
+        """Sends a replica that has a row to its milestone."""
+        seat = errand.tenant.seat
+        assert seat is not None  # who is sent has a row
+        seat.goal, errand.tenant.idle = seat.steps_at(errand.progress), 0
+        self._running.append(errand)
+
+    def _program(self, shape: Shape) -> Program:
+        if shape.key not in self._programs:
+            self._most[shape.key] = self._slots or shape.rows
+            program = Program(shape.mould())
+            self._programs[shape.key], self._residents[program] = program, []
+        return self._programs[shape.key]
+
+    def _evict(self, program: Program, newcomer: Errand) -> bool:
+        """Frees the row of a replica that rests and that nobody has asked for; returns whether there was one."""
+        asked = {errand.tenant for errand in (*self._running, *self._waiting, newcomer)}
+        for tenant in self._residents[program]:
+            if tenant.seat is not None and tenant.seat.rests and tenant not in asked:
+                self._leave(tenant, keep=True)
+                return True
+        return False
+
+    def _leave(self, tenant: Tenant, *, keep: bool) -> None:
+        program = tenant.program
+        tenant.leave(keep=keep)
+        if program is not None:
+            self._residents[program].remove(tenant)
+
+    def _step(self, program: Program) -> None:
+        began = time.perf_counter()
+        try:
+            moved = program.step()
+        except torch.OutOfMemoryError:
+            self._out_of_memory(program)
+            return
+        except Exception as error:  # noqa: BLE001  # it goes to all who train there
+            self._fail(program, error)
+            return
+        self._busy_seconds += time.perf_counter() - began
+        self._steps += 1
+        self._replica_steps += moved
+        for tenant in self._residents[program]:
+            tenant.idle = tenant.idle + 1 if tenant.seat is not None and tenant.seat.rests else 0
+
+    def _tell(self) -> bool:
+        """Reports those that have come to their milestones; returns whether there were any."""
+        arrived = [e for e in self._running if e.tenant.seat is not None and e.tenant.seat.rests]
+        self._running = [e for e in self._running if e not in arrived]
+        groups: dict[tuple[Program, float, bool], list[Errand]] = {}
+        for errand in arrived:
+            assert errand.tenant.program is not None  # who runs has a row
+            groups.setdefault((errand.tenant.program, errand.progress, errand.score), []).append(errand)
+        for (program, progress, score), errands in groups.items():
+            self._report(program, progress, errands, score=score)
+        return bool(arrived)
+
+    def _report(self, program: Program, progress: float, errands: Sequence[Errand], *, score: bool) -> None:
+        seats = [errand.tenant.seat for errand in errands if errand.tenant.seat is not None]
+        try:
+            report = program.report(seats, progress, score=score)
+        except Exception as error:  # noqa: BLE001  # it goes to all who wait for it
+            for errand in errands:
+                errand.done.set_exception(error)
+            return
+        for i, errand in enumerate(errands):
+            errand.done.set_result(report.of(i))
+
+    def _make_room_of_the_idle(self) -> None:
+        """Lets go of rows that have rested for some steps: a narrower program is faster for the others."""
+        for program, tenants in self._residents.items():
+            if program.busy:
+                for tenant in [t for t in tenants if t.idle >= REST]:
+                    self._leave(tenant, keep=True)
+
+    # --- When something goes wrong ---
+
+    def _out_of_memory(self, program: Program) -> None:
+        """Trains fewer replicas side by side from now on; those that lose their rows wait for others."""
+        torch.cuda.empty_cache()
+        tenants = self._residents[program]
+        key = tenants[0].shape.key
+        if len(tenants) == 1:
+            self._fail(program, MemoryError(self._too_large(tenants[0].shape)))
+            return
+        self._most[key] = len(tenants) // 2
+        _LOGGER.warning("out of memory with %d replicas side by side; %d from now on", len(tenants), self._most[key])
+        for tenant in tenants[self._most[key] :]:
+            self._leave(tenant, keep=True)
+            for errand in [e for e in self._running if e.tenant is tenant]:
+                self._running.remove(errand)
+                self._waiting.appendleft(errand)
+
+    def _no_memory_for(self, program: Program, errands: Sequence[Errand]) -> None:
+        """Keeps replicas waiting that the device has no memory for now, if there is any chance that it will have."""
+        torch.cuda.empty_cache()
+        self._most[errands[0].tenant.shape.key] = max(1, len(program.seats))
+        if program.seats or self._running:
+            self._waiting.extendleft(reversed(errands))
+            return
+        if len(errands) > 1:
+            self._admit(program, errands[:1])
+            self._waiting.extendleft(reversed(errands[1:]))
+            return
+        errands[0].done.set_exception(MemoryError(self._too_large(errands[0].tenant.shape)))
+
+    def _too_large(self, shape: Shape) -> str:
+        total = memory_of(self._where)[1] / 1e9
+        return f"{shape.needs}, and the device has {total:.1f} GB; take a smaller width, batch_size or clip"
+
+    def _fail(self, program: Program, error: BaseException) -> None:
+        """Tells all who train in a program what went wrong, and closes it."""
+        for tenant in list(self._residents[program]):
+            for errand in [e for e in self._running if e.tenant is tenant]:
+                self._running.remove(errand)
+                errand.done.set_exception(error)
+            self._leave(tenant, keep=False)
+        key = next(key for key, p in self._programs.items() if p is program)
+        del self._programs[key], self._residents[program]
+
+
+def set_precision(device: torch.device, precision: str) -> None:
+    """Sets how exact matrix products on a GPU are; nothing on a CPU."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
