@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pamfn.data.bank import Bank
 from pamfn.phases.replica import Replica
+from pamfn.phases.report import Report
 from pamfn.recipe import Recipe
 from tuning.cohort import CohortLike, CohortMaker, State
 from tuning.milestone import Milestone
@@ -20,18 +21,34 @@ class LetGo(Exception):  # noqa: N818  # reads as what happened
 
 def leashed(cohorts: CohortMaker, released: threading.Event) -> CohortMaker:
     """Returns what makes the same cohorts, which raise `LetGo` at the next milestone once the event is set."""
+    return _LeashedMaker(cohorts, released)
 
-    def made(
+
+class _LeashedMaker:
+    """Makes cohorts, and trains branches, until their trial is let go."""
+
+    def __init__(self, cohorts: CohortMaker, released: threading.Event) -> None:
+        self._cohorts, self._released = cohorts, released
+
+    def __call__(
+        self,
         recipe: Recipe,
         replicas: Sequence[Replica],
         bank: Bank,
         branches: Mapping[str, Sequence[State]] | None,
     ) -> CohortLike:
-        if released.is_set():
+        """Returns the replicas of a trial, ready to train."""
+        if self._released.is_set():
             raise LetGo
-        return _Leashed(cohorts(recipe, replicas, bank, branches), released)
+        return _Leashed(self._cohorts(recipe, replicas, bank, branches), self._released)
 
-    return made
+    def branches(
+        self, recipe: Recipe, modality: str, replicas: Sequence[Replica], bank: Bank, *, score: bool
+    ) -> tuple[Report, list[dict[str, Tensor]]]:
+        """Trains one modality's branch for every replica."""
+        if self._released.is_set():
+            raise LetGo
+        return self._cohorts.branches(recipe, modality, replicas, bank, score=score)
 
 
 class _Leashed:
