@@ -16,7 +16,7 @@ from tuning.cluster import Room
 from tuning.engine.pool import DeviceListener, EnginePool, Wanted
 from tuning.engine.sizing import engines_of, trials_at_once
 from tuning.engine.thin import ThinTrial, nothing
-from tuning.engine.turns import TurnsDevice
+from tuning.engine.device import Device
 from tuning.events import Listener, TuneEvents
 from tuning.interruption import Interruption
 from tuning.keeping import FOLDER
@@ -164,7 +164,7 @@ def _trials(
     if study.space.resources.engine == "off":
         yield _Trials(tune.with_parameters(TuneTrial, study=study), {"cpu": room.cpu, "gpu": room.gpu}, 1)
         return
-    wanted = Wanted(engines_of(study, room), room.cpu, room.gpu, search.settings.concurrent, TurnsDevice)
+    wanted = Wanted(engines_of(study, room), room.cpu, room.gpu, search.settings.concurrent, Device)
     with EnginePool(study, launch, wanted, note, listeners) as pool:
         events.join(pool, pool.tell)
         yield _Trials(tune.with_parameters(ThinTrial, engines=pool.engines), nothing(), 0)
