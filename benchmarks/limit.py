@@ -3,27 +3,31 @@
 python benchmarks/limit.py --widths 64,256 --replicas 1,8 --size rg --json limit.json
 python benchmarks/limit.py --widths 64,256 --replicas 1,8,32 --size rg --device cuda --steps 5 --json limit.json
 
-FLOPs are those of the step's matrix products, counted by torch on our network (``pamfn.model.outline``), with those of
-the fixed branches. Bytes are an ESTIMATE of the least traffic (``benchmarks/traffic.py``). The device's rates are
-measured in the same run: a large product in each precision, and a copy, counted read and written. ``over_floor`` is the
-step's time over the larger of the two times that its FLOPs and its bytes would take at those rates.
+FLOPs are those of the step's matrix products, counted by torch on our network (``pamfn.model.outline``);
+``flops_fixed`` is the fixed branches' part of them, which a cache of their features spares. Bytes are an ESTIMATE of the
+least traffic (``benchmarks/traffic.py``). The device's rates are measured in the same run: a large product in each
+precision, and a copy, counted read and written. ``over_floor`` is the step's time over the larger of the two times that
+its FLOPs and its bytes would take at those rates.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from measuring import Table, add_options, interleaved, numbers, prepare
+from plain_pamfn import PlainPAMFN
+from torch.utils.flop_counter import FlopCounterMode
 from traffic import step_traffic
 from workload import CLIPS, Epochs, Workload
 
 from pamfn.model.outline import outline, training_flops
+from pamfn.recipe import Recipe
 
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the square matrices
 COPIED = {"cpu": 1 << 28, "cuda": 1 << 30}  # bytes
@@ -73,8 +77,21 @@ def measure(
         "width": width,
         "replicas": replicas,
         **against(statistics.median(taken) / steps, replicas * flops, moved["total"], rate, rates["copy"]),
+        "flops_fixed": replicas * fixed_flops(work.settings, work.widths),
         **{f"bytes_{name}": value for name, value in moved.items()},
     }
+
+
+def fixed_flops(settings: Recipe, widths: Mapping[str, int]) -> int:
+    """Returns the FLOPs of the matrix products of one network's fixed branches in a step."""
+    with torch.device("meta"):
+        network = PlainPAMFN(settings, widths)
+        fixed = [name for name in widths if name not in settings.fine_tuned]
+        x = {name: torch.empty(settings.batch_size, settings.clip, widths[name]) for name in fixed}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        for name in fixed:
+            network.branches[name](x[name])
+    return int(counter.get_total_flops())
 
 
 def against(seconds: float, flops: float, moved: float, rate: float, bandwidth: float) -> dict[str, float]:

@@ -6,7 +6,8 @@ python benchmarks/step.py --widths 64,256 --replicas 1,4,8,16,32,64 --size rg --
 A repeat is an epoch of ``--steps`` phase-2 steps of every network, batch 32, gathered from features in memory; the
 contestants take turns, and the medians are compared. The loop is ``benchmarks/plain_pamfn.py`` with torch's own
 dropout and AdamW, one network after the other; where ``--looped`` bounds how many it runs, its time is scaled to R.
-``ratio_single`` is what R replicas together gain over each alone. Both sides see as many videos again and again.
+``ratio_single`` is what R replicas together gain over each alone. Both sides see as many videos again and again. On a
+GPU vmap is left out of a row that does not fit its memory, and a row that does not fit without it is left out.
 """
 
 from __future__ import annotations
@@ -27,13 +28,26 @@ from workload import CLIPS, Epochs, Workload
 COLUMNS = ("size", "width", "replicas", "step_ms", "loop_ms", "ratio_loop", "ratio_vmap", "ratio_single")
 
 
-def measure(size: str, width: int, replicas: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure_fitting(width: int, replicas: int, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Returns the figures of one cell, without vmap where that takes more memory than there is; None if all do."""
+    for skip in dict.fromkeys((tuple(arguments.skip), ("vmap",))):
+        try:
+            return measure(width, replicas, arguments, skip)
+        except torch.OutOfMemoryError:
+            print(f"width {width}, {replicas} replicas: out of memory, skipping {' '.join(skip) or 'nothing'}")
+        gc.collect()
+        torch.cuda.empty_cache()
+    return None
+
+
+def measure(width: int, replicas: int, arguments: argparse.Namespace, skip: Sequence[str]) -> dict[str, Any]:
     """Returns the figures of one cell; times in the row are of one step of one replica."""
-    device, steps = arguments.device, arguments.steps
+    size, device, steps = arguments.size, arguments.device, arguments.steps
     work = Workload.of(size, steps * arguments.batch_size, width=width, batch_size=arguments.batch_size)
     bank = work.bank(device)
     looped = min(replicas, arguments.looped or replicas)
-    networks = [PlainPAMFN(work.settings, work.widths).to(device) for _ in range(replicas)]
+    plain = looped if "vmap" in skip else replicas
+    networks = [PlainPAMFN(work.settings, work.widths).to(device) for _ in range(plain)]
     batches = Batches(bank, work.targets(device), len(work.videos), work.settings)
     part = (np.arange(len(work.videos)), np.arange(len(work.videos)))
     contestants: dict[str, Callable[[], object]] = {
@@ -42,7 +56,7 @@ def measure(size: str, width: int, replicas: int, arguments: argparse.Namespace)
     }
     if replicas > 1:
         contestants["single"] = Epochs(work.training(bank, [part])).epoch
-    if "vmap" not in arguments.skip:
+    if "vmap" not in skip:
         contestants["vmap"] = Vmapped(networks, batches, work.settings).epoch
     seconds = interleaved(contestants, repeats=arguments.repeats, warmup=arguments.warmup, device=device)
     rows = {"loop": looped, "ours": replicas, "single": 1, "vmap": replicas}
@@ -84,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = Table(COLUMNS, arguments.json, prepare(arguments))
     for width in arguments.widths:
         for replicas in arguments.replicas:
-            table.add(measure(arguments.size, width, replicas, arguments))
+            if (row := measure_fitting(width, replicas, arguments)) is not None:
+                table.add(row)
             gc.collect()
             if arguments.device == "cuda":
                 torch.cuda.empty_cache()

@@ -68,3 +68,11 @@ def test_traffic_is_that_of_the_maps_and_weights_by_hand() -> None:
     assert traffic.inputs == 4 * batch * steps * (3 * (6 + 5) + 4 * 4)
     assert traffic.fixed == 4 * (batch * 2 * 2 * branch + fixed)
     assert traffic.total == traffic.inputs + traffic.maps + traffic.weights
+
+
+def test_the_fixed_branches_part_of_the_flops_is_that_of_their_layers() -> None:
+    d, batch, steps = 8, 4, 16
+    settings = recipe(width=d, batch_size=batch, clip=steps)
+    embeddings = steps * (2 * d * (6 + 5) + 2 * (2 * d * d))
+    blocks = 2 * 2 * 3 * d * d * (16 + 8 + 4)
+    assert LIMIT.fixed_flops(settings, {"rgb": 6, "flow": 5, "audio": 4}) == 2 * batch * (embeddings + blocks)

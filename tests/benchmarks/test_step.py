@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from benchmark_scripts import load
 
 STEP = load("step")
@@ -44,8 +45,8 @@ def test_what_is_skipped_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFix
 def test_times_are_of_one_step_of_one_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"loop": [2.0], "ours": [3.0], "single": [1.0], "vmap": [24.0]}
     monkeypatch.setattr(STEP, "interleaved", lambda _contestants, **_settings: told)
-    settings = {"device": "cpu", "steps": 2, "batch_size": 4, "looped": 2, "skip": [], "repeats": 1, "warmup": 0}
-    row = STEP.measure("tiny", 8, 6, argparse.Namespace(**settings))
+    settings = {"device": "cpu", "steps": 2, "batch_size": 4, "looped": 2, "repeats": 1, "warmup": 0}
+    row = STEP.measure(8, 6, argparse.Namespace(size="tiny", **settings), [])
     assert row["loop_ms"] == pytest.approx(1e3 * 2 / (2 * 2))
     assert row["step_ms"] == pytest.approx(1e3 * 3 / (2 * 6))
     assert row["ratio_loop"] == pytest.approx(2.0)
@@ -67,6 +68,21 @@ def test_our_side_takes_as_many_steps_as_the_loop() -> None:
     training = work.training(work.bank("cpu"), [part] * 2)
     ours = WORKLOAD.Epochs(training)
     ours.epoch()
-    assert training.steps.tolist() == [3, 3]
+    assert list(training.steps) == [3, 3]
     ours.epoch()
-    assert training.steps.tolist() == [6, 6]
+    assert list(training.steps) == [6, 6]
+
+
+def test_what_does_not_fit_the_memory_is_left_out_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(width: int, replicas: int, _arguments: argparse.Namespace, skip: tuple[str, ...]) -> dict[str, object]:
+        if replicas > 4 or not skip:
+            raise torch.OutOfMemoryError
+        return {"width": width, "skipped": skip}
+
+    monkeypatch.setattr(STEP, "measure", measure)
+    assert STEP.measure_fitting(8, 4, argparse.Namespace(skip=[])) == {"width": 8, "skipped": ("vmap",)}
+    assert capsys.readouterr().out == "width 8, 4 replicas: out of memory, skipping nothing\n"
+    assert STEP.measure_fitting(8, 5, argparse.Namespace(skip=["vmap"])) is None
+    assert capsys.readouterr().out == "width 8, 5 replicas: out of memory, skipping vmap\n"
