@@ -4,8 +4,8 @@ python benchmarks/limit.py --widths 64,256 --replicas 1,8 --size rg --json limit
 python benchmarks/limit.py --widths 64,256 --replicas 1,8,32 --size rg --device cuda --steps 5 --json limit.json
 
 FLOPs are those of the step's matrix products, counted by torch on our network (``pamfn.model.outline``);
-``flops_fixed`` is the fixed branches' part of them, which a cache of their features spares. Bytes are an ESTIMATE of the
-least traffic (``benchmarks/traffic.py``). The device's rates are measured in the same run: a large product in each
+``flops_fixed`` is the fixed branches' part of them, which a cache of their features spares. Bytes are an ESTIMATE of
+the least traffic (``benchmarks/traffic.py``). The device's rates are measured in the same run: a large product in each
 precision, and a copy, counted read and written. ``over_floor`` is the step's time over the larger of the two times that
 its FLOPs and its bytes would take at those rates.
 """
