@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pamfn.model.blocks import ResidualBlock, normalised
+from pamfn.model.blocks import ResidualBlock, activated
 from pamfn.replicas.axis import FusionAxis
 from pamfn.replicas.layers import Linear, batched_linear
 from pamfn.replicas.noise import Noise
@@ -44,7 +44,7 @@ class AttentionWeights(nn.Module):
     def forward(self, modal: list[Tensor], segments: Segments) -> Tensor:
         """Maps M features (R, B, T, D) to weights (F, B, T, M) that sum to 1 over M."""
         read = [
-            functional.relu(normalised(cast("Linear", project), cast("BatchNorm", norm), x, segments))
+            activated(cast("Linear", project), cast("BatchNorm", norm), x, segments, "relu")
             for project, norm, x in zip(self.projections, self.norms, modal, strict=True)
         ]
         axis = self.fusion_axis
@@ -74,7 +74,7 @@ class TrunkWeights(nn.Module):
         """Maps M features (R, B, T, D) to weights (F, B, T, M) that sum to 1 over M."""
         axis, logits = self.fusion_axis, []
         for trunk, norm, channel, x in zip(self.trunks, self.norms, self.channels, modal, strict=True):
-            hidden = functional.relu(normalised(cast("Linear", trunk), cast("BatchNorm", norm), x, segments))
+            hidden = activated(cast("Linear", trunk), cast("BatchNorm", norm), x, segments, "relu")
             logits.append(side_by_side(axis, cast("Linear", channel), hidden))
         return axis.by_net(torch.softmax(torch.stack(logits, dim=-1), dim=-1).movedim(3, 1))
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pamfn.replicas.axis import FusionAxis
+from pamfn.replicas.chunk_norm import ACTIVATIONS
+from pamfn.replicas.chunks import goes_by_chunks
 from pamfn.replicas.layers import Conv3, Linear
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.norm import BatchNorm
 from pamfn.replicas.segments import Segments
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": functional.gelu, "relu": functional.relu}
+from pamfn.replicas.units import Layer, residual, unit
 
 
 class ResidualBlock(nn.Module):
@@ -39,25 +37,25 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
         """Maps (rows, B, T, D) to the same shape; what is beyond a video's end is not seen."""
-        act = ACTIVATIONS[self.activation]
-        hidden = act(normalised(self.conv1, self.norm1, self._zeroed(x_RBTD, segments), segments))
-        return x_RBTD + act(normalised(self.conv2, self.norm2, self._zeroed(hidden, segments), segments))
-
-    def _zeroed(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
-        mask = segments.mask_RBT(x_RBTD.dtype) if segments.ragged else None
-        if mask is None:
-            return x_RBTD
-        return x_RBTD * (mask if self.axis is None else self.axis.spread(mask))[..., None]
+        if goes_by_chunks(x_RBTD, training=self.training):
+            return residual([(self.conv1, self.norm1), (self.conv2, self.norm2)], x_RBTD, segments, self.activation)
+        hidden = activated(self.conv1, self.norm1, x_RBTD, segments, self.activation)
+        return x_RBTD + activated(self.conv2, self.norm2, hidden, segments, self.activation)
 
 
-def normalised(layer: Linear | Conv3, norm: BatchNorm, x_RBTD: Tensor, segments: Segments) -> Tensor:
-    """Returns batch norm of a layer's output, in which the layer's bias moves the running mean and nothing else.
+def activated(layer: Layer, norm: BatchNorm, x_RBTD: Tensor, segments: Segments, activation: str) -> Tensor:
+    """Returns the activation of batch norm of a layer's output, in which its bias moves the running mean alone.
 
     A batch's own statistics take the bias away again, so in exact arithmetic its gradient is zero. Computed, it would
-    be rounding noise, and AdamW, which divides a gradient by its size, would make full steps of it.
+    be rounding noise, and AdamW, which divides a gradient by its size, would make full steps of it. A convolution sees
+    zeros beyond a video's end.
     """
+    if goes_by_chunks(x_RBTD, training=norm.training):
+        return unit(layer, norm, x_RBTD, segments, activation)
+    if isinstance(layer, Conv3):
+        x_RBTD = segments.zeroed(x_RBTD, layer.axis)
     y: Tensor = norm(layer.without_bias(x_RBTD), segments, offset_RD=layer.bias)
-    return y
+    return ACTIVATIONS[activation].forward(y)
 
 
 class Embedding(nn.Module):
@@ -83,8 +81,8 @@ class Embedding(nn.Module):
 
     def forward(self, x_RBTI: Tensor, segments: Segments, noise: Noise | None) -> Tensor:
         """Maps (R, B, T, inputs) to (R, B, T, D)."""
-        hidden = functional.relu(normalised(self.linear1, self.norm1, x_RBTI, segments))
-        x_RBTD = functional.relu(normalised(self.linear2, self.norm2, hidden, segments))
+        hidden = activated(self.linear1, self.norm1, x_RBTI, segments, "relu")
+        x_RBTD = activated(self.linear2, self.norm2, hidden, segments, "relu")
         return dropped(x_RBTD, self.dropout, noise if self.training else None, self.site)
 
 

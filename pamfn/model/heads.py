@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from pamfn.model.blocks import dropped, normalised
+from pamfn.model.blocks import activated, dropped
 from pamfn.replicas.layers import Linear
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.norm import BatchNorm
@@ -56,5 +55,5 @@ class HiddenScoreHead(nn.Module):
         """Maps pooled features (R, B, 1, inputs) to scores (R, B)."""
         noise = noise if self.training else None
         x_RB1D = dropped(x_RB1D, self.dropout, noise, self.site)
-        hidden = functional.relu(normalised(self.hidden, self.norm, x_RB1D, segments))
+        hidden = activated(self.hidden, self.norm, x_RB1D, segments, "relu")
         return torch.sigmoid(self.score(dropped(hidden, 0.5, noise, f"{self.site}.hidden")))[..., 0, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pamfn.model.blocks import normalised
+from pamfn.model.blocks import activated
 from pamfn.replicas.layers import Conv3, Linear
 from pamfn.replicas.norm import BatchNorm
 from pamfn.replicas.segments import Segments
@@ -34,9 +34,9 @@ class MixedBlock(nn.Module):
 
     def forward(self, state_RBTS: Tensor, segments: Segments) -> Tensor:
         """Maps the mixed state (R, B, T, 3 D) to (R, B, T, D)."""
-        normal = normalised(self.conv1, self.norm1, segments.zeroed(state_RBTS), segments)
-        shortcut = normalised(self.shortcut, self.shortcut_norm, state_RBTS, segments)
-        return self._finish(normal, shortcut, segments)
+        hidden = activated(self.conv1, self.norm1, state_RBTS, segments, "relu")
+        shortcut = activated(self.shortcut, self.shortcut_norm, state_RBTS, segments, "relu")
+        return self._finish(hidden, shortcut, segments)
 
     def of_zeros(self, videos: int, segments: Segments) -> Tensor:
         """Returns what the first stage's state of zeros gives, (R, B, T, D).
@@ -51,12 +51,11 @@ class MixedBlock(nn.Module):
         if self.mixed_start == "computed":
             first = self.conv1.of_zeros(segments.steps, videos)
             shortcut = self.shortcut.bias[:, None, None].expand(first.shape)
-            return self._finish(self.norm1(first, segments), self.shortcut_norm(shortcut, segments), segments)
+            first, shortcut = self.norm1(first, segments), self.shortcut_norm(shortcut, segments)
+            return self._finish(functional.relu(first), functional.relu(shortcut), segments)
         shape = (-1, videos, segments.steps, -1)
         first, shortcut = (norm.bias[:, None, None].expand(shape) for norm in (self.norm1, self.shortcut_norm))
-        return self._finish(first, shortcut, segments)
+        return self._finish(functional.relu(first), functional.relu(shortcut), segments)
 
-    def _finish(self, normal_RBTD: Tensor, shortcut_RBTD: Tensor, segments: Segments) -> Tensor:
-        hidden = segments.zeroed(functional.relu(normal_RBTD))
-        second = normalised(self.conv2, self.norm2, hidden, segments)
-        return functional.relu(second) + functional.relu(shortcut_RBTD)
+    def _finish(self, hidden_RBTD: Tensor, shortcut_RBTD: Tensor, segments: Segments) -> Tensor:
+        return activated(self.conv2, self.norm2, hidden_RBTD, segments, "relu") + shortcut_RBTD

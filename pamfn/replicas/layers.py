@@ -36,6 +36,10 @@ class Linear(nn.Module):
         """Maps (rows, ..., inputs) to (rows, ..., outputs) by the weights alone."""
         return batched_linear(x_RD, self.weight, None)
 
+    def kernel(self, steps: int) -> Tensor:
+        """Returns the weights as those of a convolution of one tap, (rows, outputs, 1, inputs)."""
+        return self.weight[:, :, None]
+
 
 def batched_linear(x_RD: Tensor, weight_ROI: Tensor, bias_RO: Tensor | None) -> Tensor:
     """Returns W x + b for every row: (rows, ..., in) to (rows, ..., out)."""
@@ -70,10 +74,14 @@ class Conv3(nn.Module):
 
     def without_bias(self, x_RBTD: Tensor) -> Tensor:
         """Maps (rows, B, T, inputs) to (rows, B, T, outputs) by the weights alone."""
-        if x_RBTD.shape[2] == 1:  # the borders are zeros: only the middle tap sees anything
-            return batched_linear(x_RBTD, self.weight[:, :, 1], None)
+        if x_RBTD.shape[2] == 1:
+            return batched_linear(x_RBTD, self.kernel(1)[:, :, 0], None)
         y: Tensor = _Convolve.apply(x_RBTD, self.weight)  # type: ignore[no-untyped-call]
         return y
+
+    def kernel(self, steps: int) -> Tensor:
+        """Returns the weights that see anything, (rows, outputs, taps, inputs): the middle tap alone if T is 1."""
+        return self.weight[:, :, 1:2] if steps == 1 else self.weight  # beyond the borders are zeros
 
     def of_zeros(self, steps: int, videos: int) -> Tensor:
         """Returns what an input of zeros gives, (rows, B, T, outputs), without the product."""

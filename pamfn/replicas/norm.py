@@ -48,9 +48,7 @@ class BatchNorm(nn.Module):
                 that are zero throughout come out as exactly the norm's own bias, with no rounding error to blow up.
         """
         if not self.training:
-            scale_RD = self.weight * torch.rsqrt(self.running_var + self.epsilon)
-            mean_RD = self.running_mean if offset_RD is None else self.running_mean - offset_RD
-            shift_RD = self.bias - mean_RD * scale_RD
+            scale_RD, shift_RD = self.affine(offset_RD)
             return torch.addcmul(shift_RD[:, None, None], x_RBTD, scale_RD[:, None, None])
         mask = segments.mask_RBT(x_RBTD.dtype)
         if mask is not None and self.axis is not None:
@@ -61,11 +59,18 @@ class BatchNorm(nn.Module):
         y, mean, variance, count = _Normalise.apply(  # type: ignore[no-untyped-call]
             x_RBTD.reshape(rows, -1, width), self.weight, self.bias, mask_RN1, self.epsilon
         )
-        self._remember(mean if offset_RD is None else mean + offset_RD, variance, count)
+        self.remember(mean if offset_RD is None else mean + offset_RD, variance, count)
         return y.view(x_RBTD.shape)
 
+    def affine(self, offset_RD: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Returns the factor and the summand of each feature in evaluation, with an offset of the features counted."""
+        scale_RD = self.weight * torch.rsqrt(self.running_var + self.epsilon)
+        mean_RD = self.running_mean if offset_RD is None else self.running_mean - offset_RD
+        return scale_RD, self.bias - mean_RD * scale_RD
+
     @torch.no_grad()
-    def _remember(self, mean_RD: Tensor, variance_RD: Tensor, count_R1: Tensor) -> None:
+    def remember(self, mean_RD: Tensor, variance_RD: Tensor, count_R1: Tensor) -> None:
+        """Moves the running statistics towards a batch's mean and biased variance, but of rows without a segment."""
         unbiased_RD = variance_RD * (count_R1 / (count_R1 - 1).clamp(min=1))
         share_R1 = self.momentum * (count_R1 > 0)
         self.running_mean.copy_(

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pamfn.replicas.axis import FusionAxis
+
 
 class Segments:
     """Lengths of the videos of a batch, followed through the pools of a network.
@@ -26,6 +28,7 @@ class Segments:
         self.ragged = ragged and lengths_RB is not None
         self.real_RB = lengths_RB if real_RB is None else real_RB
         self._mask: Tensor | None = None
+        self._counted: dict[tuple[int | None, torch.dtype], tuple[Tensor, Tensor]] = {}
 
     def mask_RBT(self, dtype: torch.dtype = torch.float32) -> Tensor | None:
         """Returns 1 where a segment counts and 0 elsewhere; None if all count."""
@@ -39,10 +42,29 @@ class Segments:
         """Returns 1 where a segment came from the video; None if all did."""
         return None if self.real_RB is None else _mask(self.real_RB, self.steps, dtype)
 
-    def zeroed(self, x_RBTD: Tensor) -> Tensor:
+    def counted(self, axis: FusionAxis | None, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """Returns which segments count and how many of each row, for the norms of a network; None if all count.
+
+        Args:
+            axis: The FusionNet axis, if the rows are FusionNets.
+            dtype: Of both.
+
+        Returns:
+            1 where a segment counts, (rows, B, T), or (rows, B, 1) where videos count as a whole; and (rows, 1).
+        """
+        if self.lengths_RB is None:
+            return None
+        key = (None if axis is None else id(axis), dtype)
+        if key not in self._counted:
+            lengths = self.lengths_RB if axis is None else axis.spread(self.lengths_RB)
+            mask = _mask(lengths, self.steps, dtype) if self.ragged else (lengths > 0).to(dtype)[..., None]
+            self._counted[key] = mask, lengths.clamp(max=self.steps).sum(1, keepdim=True).to(dtype)
+        return self._counted[key]
+
+    def zeroed(self, x_RBTD: Tensor, axis: FusionAxis | None = None) -> Tensor:
         """Returns the features with zeros beyond each video's end, as a convolution's border has."""
-        mask = self.mask_RBT(x_RBTD.dtype) if self.ragged else None
-        return x_RBTD if mask is None else x_RBTD * mask[..., None]
+        counted = self.counted(axis, x_RBTD.dtype) if self.ragged else None
+        return x_RBTD if counted is None else x_RBTD * counted[0][..., None]
 
     def at_least(self, shortest: int) -> Segments:
         """Returns these lengths with shorter videos counted as zero-padded to ``shortest``; absent ones stay absent."""
