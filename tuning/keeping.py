@@ -86,6 +86,8 @@ def remove_weights(folder: Path, trial_id: str) -> None:
     for checkpoint in checkpoints(folder, trial_id):
         if checkpoint != newest:
             shutil.rmtree(checkpoint)
+    for draft in folder.glob(f"*/{trial_id}/.checkpoint_*"):  # of an engine that was lost while it wrote
+        shutil.rmtree(draft, ignore_errors=True)
     for name in (LAST, BEST, MOMENTS):
         if newest is not None:
             (newest / name).unlink(missing_ok=True)

@@ -13,10 +13,10 @@ from typing import Any
 from ray import tune
 
 from tuning.cluster import Room
+from tuning.engine.device import Device
 from tuning.engine.pool import DeviceListener, EnginePool, Wanted
 from tuning.engine.sizing import engines_of, trials_at_once
 from tuning.engine.thin import ThinTrial, nothing
-from tuning.engine.device import Device
 from tuning.events import Listener, TuneEvents
 from tuning.interruption import Interruption
 from tuning.keeping import FOLDER

@@ -39,7 +39,20 @@ def test_dead_nodes_hold_nothing():
 
 def test_a_trial_that_no_node_can_hold_is_refused_before_it_waits_for_ever():
     _, faults = room_on(cluster({"CPU": 2.0}), Resources(cpu=4.0))
+    assert faults == ["resources: an engine asks for 4 CPU and 0 GPU; the nodes have 2 CPU and 0 GPU"]
+    _, faults = room_on(cluster({"CPU": 2.0}), Resources(cpu=4.0, engine="off"))
     assert faults == ["resources: a trial asks for 4 CPU and 0 GPU; the nodes have 2 CPU and 0 GPU"]
+
+
+@pytest.mark.parametrize("asked", [Resources(precision="bf16"), Resources(precision="bf16", engine="off")])
+def test_bf16_is_refused_where_no_engine_has_a_gpu(asked):
+    assert room_on(cluster({"CPU": 2.0}), asked)[1] == [
+        "resources.precision: bf16 takes an engine on a GPU; use tf32 or float32 here"
+    ]
+
+
+def test_bf16_is_taken_where_an_engine_has_a_gpu():
+    assert room_on(cluster({"CPU": 2.0, "GPU": 1.0}), Resources(precision="bf16"))[1] == []
 
 
 def test_an_address_with_a_scheme_is_refused():

@@ -32,6 +32,7 @@ from tuning.study_data import StudyData, replicas_of
 from tuning.trial import Trial
 
 _LOGGER = logging.getLogger(__name__)
+Arrays = Mapping[str, Mapping[str, NDArray[Any]]]
 TRIES = 3  # to read a checkpoint: another engine may put a newer one in its place meanwhile
 
 
@@ -78,13 +79,14 @@ class Engine:
 
     Args:
         setting: What the engines have in common.
-        contents: What is known of the study's training videos.
-        arrays: Their features, as `Bank.arrays` gave them; on processors they are used where they lie.
+        fetch: Returns what is known of the study's training videos, and their features as `Bank.arrays` gave them; on
+            processors they are used where they lie.
     """
 
-    def __init__(self, setting: Setting, contents: Contents, arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
+    def __init__(self, setting: Setting, fetch: Callable[[], tuple[Contents, Arrays]]) -> None:
         torch.set_num_threads(setting.threads)
         self._study = setting.study
+        contents, arrays = fetch()
         bank = Bank.over(arrays, setting.device)
         self._data = StudyData(contents, bank, replicas_of(setting.study, contents))
         self._device = setting.make(self._data, precision=setting.study.space.resources.precision)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -149,17 +150,18 @@ class EnginePool:
 
     def _start(self) -> None:
         wanted, study = self._wanted, self._study
-        read = ray.remote(num_cpus=0, num_returns=2, max_retries=3)(_read)
-        contents, self._data = read.remote(study)
+        read = ray.remote(num_cpus=0, num_returns=2, max_retries=3, max_calls=1)(_read)
+        self._data = read.remote(study)
         try:
-            ray.get(contents)
+            ray.get(self._data[0])
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         groups = {"advance": wanted.trials + SPARE, "status": 2}
         actor = ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups=groups)(Engine)
         actor = actor.options(num_cpus=wanted.cpu, num_gpus=wanted.gpu)
         setting = Setting(study, self._launch, "cuda" if wanted.gpu else "cpu", max(1, int(wanted.cpu)), wanted.make)
-        self._handles = [actor.remote(setting, contents, self._data) for _ in range(wanted.count)]
+        fetch = partial(ray.get, self._data)  # as a plain argument it would not be fetched anew for a second process
+        self._handles = [actor.remote(setting, fetch) for _ in range(wanted.count)]
         self._watched = [Watched(number, wanted.patience) for number in range(wanted.count)]
         (first, *_), _ = ray.wait([handle.status.remote() for handle in self._handles])
         ray.get(first)

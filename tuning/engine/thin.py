@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -127,7 +127,7 @@ class Passenger:
 
     def _preference(self, engine: int, status: DeviceStatus) -> tuple[Any, ...]:
         """Returns what orders engines, the best first; trials that see the same spread over equal ones."""
-        spread = zlib.crc32(f"{self._trial_id}/{engine}".encode())
+        spread = hashlib.sha256(f"{self._trial_id}/{engine}".encode()).digest()
         absent = self._trial_id not in status.trials
         return absent, -status.rows_room, status.rows_waiting, len(status.trials), spread
 
