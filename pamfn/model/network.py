@@ -117,6 +117,7 @@ class PAMFN(nn.Module):
         seeds: Seed of each replica's initial weights.
         fusion_nets: K of each replica, where they differ; ``recipe.fusion_nets`` for all if None.
         tau_init: Initial temperature of each replica, where they differ.
+        without: Branches that are elsewhere: their feature maps are given with every batch.
 
     Raises:
         ValueError: If there are not two or three modalities, or ``fine_tuned`` names one that is not there.
@@ -130,6 +131,7 @@ class PAMFN(nn.Module):
         *,
         fusion_nets: Sequence[int] | None = None,
         tau_init: Sequence[float] | None = None,
+        without: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if len(widths) not in (2, 3):
@@ -140,7 +142,9 @@ class PAMFN(nn.Module):
         self.recipe, self.replicas = recipe, rows
         self.modalities = tuple(widths)
         self.fusion_axis = FusionAxis(fusion_nets or [recipe.fusion_nets] * rows)
-        self.branches = nn.ModuleDict({name: build_branch(recipe, name, width, rows) for name, width in widths.items()})
+        self.branches = nn.ModuleDict(
+            {name: build_branch(recipe, name, width, rows) for name, width in widths.items() if name not in without}
+        )
         self.stages = nn.ModuleList(
             FusionStage(rows, i, self.fusion_axis, len(widths), recipe) for i in range(recipe.stages)
         )
@@ -168,24 +172,40 @@ class PAMFN(nn.Module):
             branch.train(mode and not (fixed and self.recipe.fixed_branches == "fixed"))
         return self
 
-    def branch_features(self, x: Mapping[str, Tensor], segments: Segments, noise: Noise | None) -> list[list[Tensor]]:
+    def branch_features(
+        self,
+        x: Mapping[str, Tensor],
+        segments: Segments,
+        noise: Noise | None,
+        given: Mapping[str, list[Tensor]] | None = None,
+    ) -> list[list[Tensor]]:
         """Returns every branch's N + 1 feature maps, outer list by modality; no graph is kept for fixed branches."""
         maps = []
         for name in self.modalities:
+            if given is not None and name in given:
+                maps.append(given[name])
+                continue
             branch = cast("Branch", self.branches[name])
             with torch.set_grad_enabled(torch.is_grad_enabled() and next(branch.parameters()).requires_grad):
                 maps.append(branch.features(x[name], segments, noise if branch.training else None))
         return maps
 
-    def forward(self, x: Mapping[str, Tensor], segments: Segments, noise: Noise | None) -> Output:
+    def forward(
+        self,
+        x: Mapping[str, Tensor],
+        segments: Segments,
+        noise: Noise | None,
+        given: Mapping[str, list[Tensor]] | None = None,
+    ) -> Output:
         """Scores videos.
 
         Args:
             x: Features of each modality, (R, B, T, width of the modality); zeros beyond a video's end.
             segments: Lengths of the videos.
             noise: The step's noise; None for a score that depends on the video alone.
+            given: Feature maps of branches that are elsewhere, by modality.
         """
-        return self.fuse(self.branch_features(x, segments, noise), segments, noise)
+        return self.fuse(self.branch_features(x, segments, noise, given), segments, noise)
 
     def fuse(self, maps: list[list[Tensor]], segments: Segments, noise: Noise | None) -> Output:
         """Runs the mixed branch over the branches' feature maps."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
 
 from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch
-from pamfn.model.network import PAMFN
+from pamfn.model.network import PAMFN, build_branch
 from pamfn.phases.branches import fit_standardise, install_branches
+from pamfn.phases.cache import FeatureCache, Places, Standing, cache_clips
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.plan import Plan
 from pamfn.phases.program import parts_of
 from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
 from pamfn.recipe import Recipe
-from pamfn.replicas.cut import cut
+from pamfn.replicas.cut import cut, put
 from pamfn.seeding import derive
 
 State = Mapping[str, Tensor]
@@ -46,24 +49,57 @@ def fusion_training(
     return Training(fusion_mould(recipe, bank), fusion_members(recipe, replicas, bank, branches))
 
 
-def fusion_mould(recipe: Recipe, bank: Bank) -> Mould:
-    """Returns the shape of the networks of a recipe; see `mould_settings` for what may differ between them."""
+def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0) -> Mould:
+    """Returns the shape of the networks of a recipe; see `mould_settings` for what may differ between them.
+
+    Args:
+        recipe: The settings.
+        bank: The features; its modalities are the network's.
+        clips: Clips of truly fixed branches whose feature maps are kept, from `clips_to_keep`; 0 computes them anew at
+            every step.
+    """
     fixed = [] if recipe.phases == "one" else [name for name in bank.widths if name not in recipe.fine_tuned]
+    truly = truly_fixed(recipe, bank)
+    elsewhere = truly if clips else []
 
     def build() -> PAMFN:
-        network = PAMFN(recipe, bank.widths, [0])
+        network = PAMFN(recipe, bank.widths, [0], without=elsewhere)
         network.fix(fixed)
         for branch in network.branches.values():  # the branches' own scores are not trained in phase 2
             cast("Branch", branch).head.requires_grad_(False)
         return network
 
+    read = [name for name in bank.widths if name not in elsewhere] or [min(bank.widths, key=lambda n: bank.widths[n])]
     return Mould(
         build,
-        bank,
-        leave=fusion_leave(recipe, bank),
+        bank.only(*read),
+        leave=_below(truly),
         is_head=lambda name: name.startswith("head."),
         health=_temperature_faults,
+        cache=(lambda: FeatureCache(recipe, bank, truly, clips)) if clips else None,
     )
+
+
+def truly_fixed(recipe: Recipe, bank: Bank) -> list[str]:
+    """Returns the modalities whose branches phase 2 does not change in any way; a replica's state leaves them out."""
+    if recipe.phases == "one" or recipe.fixed_branches != "fixed":
+        return []
+    return [name for name in bank.widths if name not in recipe.fine_tuned]
+
+
+def clips_to_keep(recipe: Recipe, replicas: Sequence[Replica], bank: Bank, room: int) -> int:
+    """Returns for how many clips of a trial's replicas to keep the maps of fixed branches, in so many bytes; maybe 0.
+
+    Args:
+        recipe: The settings.
+        replicas: All replicas of a trial.
+        bank: The features.
+        room: Bytes.
+    """
+    truly, lengths_V = truly_fixed(recipe, bank), bank.lengths_V.cpu().numpy()
+    if not truly:
+        return 0
+    return cache_clips(recipe, truly, [Places(replica, lengths_V, recipe.clip) for replica in replicas], room)
 
 
 OWN = ("fusion_nets", "tau_init", "epochs", "lr", "head_lr_scale", "weight_decay", "schedule", "lr_floor", "clip_norm",
@@ -84,6 +120,8 @@ def fusion_members(
     bank: Bank,
     branches: Mapping[str, Sequence[State]] | None,
     states: Sequence[State | None] | None = None,
+    *,
+    kept: bool = False,
 ) -> list[Member]:
     """Returns replicas of phase 2 where they start or go on.
 
@@ -93,6 +131,7 @@ def fusion_members(
         bank: The features; its modalities are the network's.
         branches: Pretrained branches: by modality, a state dict for each replica. None trains in one stage.
         states: What `Program.state` returned for each replica, or None for a fresh one.
+        kept: Whether their program keeps the maps of truly fixed branches.
 
     Raises:
         ValueError: As `fusion_training`.
@@ -101,38 +140,54 @@ def fusion_members(
         raise ValueError(f"phases: {recipe.phases!r} with {'no' if branches is None else 'given'} pretrained branches")
     if branches is not None and (missing := [name for name in bank.widths if name not in branches]):
         raise ValueError(f"branches: no pretrained branch for {', '.join(missing)}")
-    leave = fusion_leave(recipe, bank)
     members = []
     for i, replica in enumerate(replicas):
         mine = None if branches is None else {name: of[i] for name, of in branches.items()}
         state = None if states is None else states[i]
-        members.append(_member(recipe, _reseeded(replica, recipe.reseed), bank, mine, state, leave))
+        members.append(_member(recipe, _reseeded(replica, recipe.reseed), bank, mine, state, kept=kept))
     return members
 
 
-def fusion_leave(recipe: Recipe, bank: Bank) -> tuple[str, ...]:
-    """Returns the prefixes of names of the truly fixed branches, which a replica's state leaves out."""
-    if recipe.phases == "one" or recipe.fixed_branches != "fixed":
-        return ()
-    return tuple(f"branches.{name}." for name in bank.widths if name not in recipe.fine_tuned)
-
-
 def _member(
-    recipe: Recipe,
-    replica: Replica,
-    bank: Bank,
-    branches: Branches | None,
-    state: State | None,
-    leave: tuple[str, ...],
+    recipe: Recipe, replica: Replica, bank: Bank, branches: Branches | None, state: State | None, *, kept: bool
 ) -> Member:
-    plan = _plan(recipe, replica)
+    truly = truly_fixed(recipe, bank)
+    fixed = {name: (branches or {})[name] for name in truly}
+    elsewhere = _below(truly) if kept else ()
     if state is None:
-        return Member(replica, plan, _fresh(recipe, replica, bank, branches), nets=recipe.fusion_nets)
-    weights, moments, steps = parts_of(state)
-    for prefix in leave:
-        name = prefix.removeprefix("branches.").removesuffix(".")
-        weights |= {f"{prefix}{own}": value for own, value in (branches or {})[name].items()}
-    return Member(replica, plan, weights, moments, steps, nets=recipe.fusion_nets)
+        weights, moments, steps = _fresh(recipe, replica, bank, branches), dict[str, Tensor](), 0
+    else:
+        weights, moments, steps = parts_of(state)
+        weights |= {f"branches.{name}.{own}": value for name, of in fixed.items() for own, value in of.items()}
+    return Member(
+        replica,
+        _plan(recipe, replica),
+        {name: value for name, value in weights.items() if not name.startswith(elsewhere)} if elsewhere else weights,
+        moments,
+        steps,
+        nets=recipe.fusion_nets,
+        standing=_standing(recipe, replica, bank, fixed) if kept else None,
+    )
+
+
+def _standing(recipe: Recipe, replica: Replica, bank: Bank, fixed: Branches) -> Standing:
+    """Returns the fixed branches that a replica stands on, named by what they hold."""
+    digest = hashlib.blake2b(replica.train.tobytes() + b"|" + replica.valid.tobytes(), digest_size=16)
+    for name, state in sorted(fixed.items()):
+        for own, value in sorted(state.items()):
+            digest.update(f"{name}.{own}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+
+    def branch(name: str) -> Branch:
+        made = build_branch(recipe, name, bank.widths[name], 1)
+        put(made, 0, fixed[name])
+        return made.eval()
+
+    return Standing(digest.hexdigest(), replica, {name: partial(branch, name) for name in fixed})
+
+
+def _below(modalities: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"branches.{name}." for name in modalities)
 
 
 def _fresh(recipe: Recipe, replica: Replica, bank: Bank, branches: Branches | None) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Mapping
 
 import torch
@@ -11,6 +12,7 @@ from pamfn.model.outline import outline
 from pamfn.recipe import Recipe
 
 CPU_BYTES = 3 << 30  # what one training may take for the activations of a step on a CPU
+CACHE_SHARE = 0.2  # of a device's memory; of the machine's for all processes on CPUs
 GPU_SHARE = 0.8  # of the memory that is free on the device
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
@@ -67,6 +69,13 @@ def rows_at_once(recipe: Recipe, widths: Mapping[str, int], device: torch.device
         return max(1, min(useful, total // (step_bytes(recipe, widths) + network_bytes(recipe, widths))))
     useful = max(1, min(16, 512 // recipe.width))
     return max(1, min(useful, CPU_BYTES // step_bytes(recipe, widths)))
+
+
+def cache_room(device: torch.device) -> int:
+    """Returns the bytes of a device that the maps of fixed branches may take."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory * CACHE_SHARE)
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * CACHE_SHARE / (os.cpu_count() or 1))
 
 
 def keep_freed_memory() -> bool:

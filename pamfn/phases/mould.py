@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from pamfn.data.bank import Bank
+from pamfn.phases.cache import FeatureCache, Standing
 from pamfn.phases.plan import Plan
 from pamfn.phases.replica import Replica
 from pamfn.replicas.axis import FusionAxis
@@ -28,6 +29,9 @@ class Mould:
         is_head: Tells the head's parameters by name.
         health: Given a stacked network and its replicas, returns why each cannot go on, or empty strings; asked at
             every milestone.
+        room: Places for videos in a batch, at least: with as many for any company, a replica's numbers do not depend on
+            who has the largest batch.
+        cache: Makes the maps of the fixed branches, where the network is built without them; None if it has them.
     """
 
     build: Callable[[], nn.Module]
@@ -35,6 +39,8 @@ class Mould:
     leave: tuple[str, ...] = ()
     is_head: Callable[[str], bool] = field(default=lambda name: False)
     health: Callable[[nn.Module, int], Sequence[str]] = field(default=_healthy)
+    room: int = 0
+    cache: Callable[[], FeatureCache] | None = None
 
     def network(self) -> tuple[nn.Module, FusionAxis | None]:
         """Returns a network on the bank's device, and its FusionNet axis if it has one."""
@@ -54,6 +60,7 @@ class Member:
         moments: State of its optimiser; empty for a fresh one.
         steps: Steps that it has done.
         nets: Its FusionNets K; 1 for a network without them.
+        standing: The fixed branches that it stands on, where the network is built without them.
     """
 
     replica: Replica
@@ -62,3 +69,4 @@ class Member:
     moments: Mapping[str, Tensor] = field(default_factory=dict)
     steps: int = 0
     nets: int = 1
+    standing: Standing | None = None

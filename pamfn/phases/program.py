@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pamfn.data.bank import ABSENT
+from pamfn.phases.cache import Claim
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.order import Order
 from pamfn.phases.plan import Plan
@@ -39,6 +40,7 @@ class Seat:
         target: What it learns to predict.
         row: Its row; moves up when a replica before it goes.
         nets: Its FusionNets K.
+        claim: Where the maps of its fixed branches are, if the program keeps them.
         steps: Steps done.
         goal: Steps at which it rests.
     """
@@ -56,6 +58,8 @@ class Seat:
         encoded = np.nan_to_num(self.target.encode(mine.scores_V))
         self.targets_V = torch.tensor(encoded, dtype=torch.float32, device=device)
         self.counted_from = self.steps
+        self.standing = member.standing
+        self.claim: Claim | None = None
 
     @property
     def epoch(self) -> int:
@@ -93,8 +97,9 @@ class Program:
         self._pack.resize([])
         self._optimizer: ReplicaOptimizer | None = None
         self._spare: tuple[torch.nn.Module, Pack] | None = None
+        self._cache = mould.cache() if mould.cache is not None else None
         self._lengths_V = self.bank.lengths_V.cpu().numpy()
-        self._room = 0
+        self._room = mould.room
         self._loss_R = torch.zeros(0, device=self.bank.device)
         self._targets_RV = torch.zeros(0, len(self.bank), device=self.bank.device)
 
@@ -108,6 +113,7 @@ class Program:
 
         Raises:
             ValueError: If a replica's plan differs from the others' in what they share, or its weights do not fit.
+            CacheFull: If there is no room for the maps of their fixed branches now.
         """
         seats = [
             Seat(member, len(self.seats) + i, self._lengths_V, self.bank.device) for i, member in enumerate(members)
@@ -116,6 +122,7 @@ class Program:
         if len(plans) > 1:
             raise ValueError(f"a program trains replicas of one shape, not of {len(plans)}: {plans}")
         before = list(self.seats)
+        self._claim(seats)
         self._pack.resize([seat.nets for seat in (*before, *seats)])
         try:
             if self._optimizer is None:
@@ -124,6 +131,7 @@ class Program:
                 put(self.network, seat.row, member.weights)
                 self._optimizer.restore(seat.row, member.moments)
         except Exception:
+            self._release(seats)
             self._pack.resize([seat.nets for seat in before])
             raise
         self.seats += seats
@@ -134,6 +142,7 @@ class Program:
     def dismiss(self, seats: Iterable[Seat]) -> None:
         """Lets replicas go; the others move up."""
         gone = set(seats)
+        self._release(gone)
         rows = [seat.row for seat in self.seats if seat not in gone]
         self._pack.keep_only(rows)
         if self._optimizer is not None:
@@ -144,9 +153,26 @@ class Program:
             seat.row = row
         self._arranged()
 
+    def _claim(self, seats: Sequence[Seat]) -> None:
+        """Finds, or computes, the maps of the branches that replicas stand on."""
+        try:
+            for seat in seats if self._cache is not None else ():
+                assert self._cache is not None
+                assert seat.standing is not None  # a member of a mould with a cache
+                seat.claim = self._cache.claim(seat.standing)
+        except Exception:
+            self._release(seats)
+            raise
+
+    def _release(self, seats: Iterable[Seat]) -> None:
+        for seat in seats:
+            if self._cache is not None and seat.claim is not None and seat.standing is not None:
+                self._cache.release(seat.standing.key)
+                seat.claim = None
+
     def _arranged(self) -> None:
         """Brings what depends on the rows into line with them."""
-        self._room = max([self._room, *(seat.order.largest for seat in self.seats)])
+        self._room = max([self.mould.room, *(seat.order.largest for seat in self.seats)])
         if self.seats:
             self._targets_RV = torch.stack([seat.targets_V for seat in self.seats])
         else:
@@ -176,25 +202,34 @@ class Program:
 
     def _gradients(self, active: NDArray[np.bool_]) -> Tensor:
         """Fills in the gradients of the active replicas' next batches; returns their losses, 0 for the others."""
-        x, videos_RB, segments = self._batch(active)
+        x, given, videos_RB, segments = self._batch(active)
         noise = Noise([s.replica.seed for s in self.seats], [s.steps for s in self.seats], self.bank.device)
         self._pack.zero_grad()
-        loss_R = self._loss(self.network(x, segments, noise).score_RB, videos_RB)
+        loss_R = self._loss(self.network(x, segments, noise, **given).score_RB, videos_RB)
         loss_R.sum().backward()  # type: ignore[no-untyped-call]
         return loss_R.detach()
 
-    def _batch(self, active: NDArray[np.bool_]) -> tuple[dict[str, Tensor], Tensor, Segments]:
-        """Returns the features of each replica's next batch, which videos they are of, and their lengths."""
+    def _batch(
+        self, active: NDArray[np.bool_]
+    ) -> tuple[dict[str, Tensor], dict[str, dict[str, list[Tensor]]], Tensor, Segments]:
+        """Returns each replica's next batch: features, what is given beside them, which videos, and their lengths."""
         plan, device = self.seats[0].plan, self.bank.device
         batches = [seat.order.batch(seat.steps, self._room) for seat in self.seats]
         videos = np.stack([v if a else np.full_like(v, ABSENT) for (v, _), a in zip(batches, active, strict=True)])
-        videos_RB = torch.from_numpy(videos).to(device, non_blocking=True)
-        starts_RB = torch.from_numpy(np.stack([s for _, s in batches])).to(device, non_blocking=True)
+        starts = np.stack([s for _, s in batches])
+        videos_RB, starts_RB = (torch.from_numpy(of).to(device, non_blocking=True) for of in (videos, starts))
         x, real_RB = self.bank.clips(videos_RB, starts_RB, plan.clip)
+        given = {} if self._cache is None else {"given": self._cache.clips(self._places(videos, starts))}
         if plan.padding == "mask":
-            return x, videos_RB, Segments(plan.clip, real_RB)
+            return x, given, videos_RB, Segments(plan.clip, real_RB)
         counted_RB = None if bool((videos != ABSENT).all()) else (videos_RB != ABSENT) * plan.clip
-        return x, videos_RB, Segments(plan.clip, counted_RB, ragged=False, real_RB=real_RB)
+        return x, given, videos_RB, Segments(plan.clip, counted_RB, ragged=False, real_RB=real_RB)
+
+    def _places(self, videos_RB: NDArray[np.int64], starts_RB: NDArray[np.int64]) -> Tensor:
+        """Returns where in the cache the maps of clips are."""
+        claims = [seat.claim for seat in self.seats if seat.claim is not None]
+        rows = [c.first + c.places.of(v, s) for c, v, s in zip(claims, videos_RB, starts_RB, strict=True)]
+        return torch.from_numpy(np.stack(rows)).to(self.bank.device, non_blocking=True)
 
     def _loss(self, score_RB: Tensor, videos_RB: Tensor) -> Tensor:
         """Returns each replica's mean squared error over the videos that are there (Sec. III-F)."""
@@ -252,8 +287,12 @@ class Program:
             seeds = [derive(s.replica.seed, "evaluation", v) for s, v in zip(seats, videos_R.tolist(), strict=True)]
             return Noise(seeds, [seat.steps for seat in seats], self.bank.device)
 
-        noisy = seats[0].plan.evaluation_noise
-        return predict(network, self.bank, asked, noise=noise if noisy else None)
+        def given(videos_RB: NDArray[np.int64], steps: int) -> dict[str, list[Tensor]]:
+            assert self._cache is not None
+            return self._cache.whole([seat.claim for seat in seats if seat.claim is not None], videos_RB, steps)
+
+        noisy, cached = seats[0].plan.evaluation_noise, self._cache is not None
+        return predict(network, self.bank, asked, noise=noise if noisy else None, given=given if cached else None)
 
     def _some(self, seats: Sequence[Seat]) -> torch.nn.Module:
         """Returns a network of some of the replicas, for scoring."""

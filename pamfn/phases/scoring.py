@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from pamfn.data.bank import ABSENT, Bank
 from pamfn.metrics import is_constant, spearman
@@ -25,6 +25,7 @@ def predict(
     videos: Sequence[NDArray[np.int64]],
     *,
     noise: Callable[[NDArray[np.int64]], Noise] | None = None,
+    given: Callable[[NDArray[np.int64], int], Mapping[str, list[Tensor]]] | None = None,
 ) -> list[NDArray[np.float64]]:
     """Scores each replica's videos, whole, in evaluation mode.
 
@@ -36,6 +37,8 @@ def predict(
         videos: Indices of the videos of each replica.
         noise: Makes the Gumbel noise of one video a replica, (R,), -1 for none, as the release has it in evaluation;
             videos are then scored one at a time, since noise goes by the place in a batch. None for the arg max.
+        given: Returns the feature maps of branches that the network does not have, of videos (R, B) padded to so many
+            segments.
 
     Returns:
         Scores in (0, 1) for each replica, in the order of its videos.
@@ -55,7 +58,9 @@ def predict(
             batch[r, : len(some)] = some
         x, lengths_RB = bank.whole(torch.from_numpy(batch))
         drawn = None if noise is None else noise(batch[:, 0])
-        output = network(x, Segments(next(iter(x.values())).shape[2], lengths_RB), drawn)
+        steps = next(iter(x.values())).shape[2]
+        maps = {} if given is None else {"given": given(batch, steps)}
+        output = network(x, Segments(steps, lengths_RB), drawn, **maps)
         score_RB = output.score_RB.double().cpu().numpy()
         for r, order in enumerate(orders):
             some = order[first : first + room]

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from pamfn.phases.cache import CacheFull
 from pamfn.phases.memory import keep_freed_memory
 from pamfn.phases.program import Program
 from pamfn.phases.report import Report
@@ -47,6 +48,9 @@ class _Command:
 class Device:
     """All training on one device.
 
+    Attributes:
+        replicas: The replicas of a trial of the study.
+
     Args:
         data: The study's data; its bank's device is the device.
         slots: Rows of a program at most; by default what keeps the device busy and fits its memory.
@@ -55,6 +59,7 @@ class Device:
 
     def __init__(self, data: StudyData, *, slots: int | None = None, precision: str = "tf32") -> None:
         self._data, self._slots = data, slots
+        self.replicas = data.replicas
         self._where = data.bank.device
         set_precision(self._where, precision)
         keep_freed_memory()
@@ -216,7 +221,10 @@ class Device:
             self._no_memory_for(program, errands)
             return
         except Exception as error:  # noqa: BLE001  # it goes to whose it is
-            if len(errands) == 1:
+            if len(errands) == 1 and isinstance(error, CacheFull) and program.seats:
+                self._evict(program, errands[0])  # maps are shared; it may take several to go
+                self._waiting.append(errands[0])
+            elif len(errands) == 1:
                 errands[0].done.set_exception(error)
             else:
                 for errand in errands:

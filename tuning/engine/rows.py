@@ -11,8 +11,8 @@ from torch import Tensor
 from pamfn.data.bank import Bank
 from pamfn.model.outline import outline
 from pamfn.phases.branches import branch_member, branch_mould, branch_mould_settings
-from pamfn.phases.fusion import fusion_members, fusion_mould, mould_settings
-from pamfn.phases.memory import network_bytes, rows_at_once, step_bytes
+from pamfn.phases.fusion import clips_to_keep, fusion_members, fusion_mould, mould_settings
+from pamfn.phases.memory import cache_room, network_bytes, rows_at_once, step_bytes
 from pamfn.phases.mould import Member
 from pamfn.phases.replica import Replica
 from pamfn.phases.report import Report
@@ -45,13 +45,14 @@ class DeviceRows:
         branches: Mapping[str, Sequence[State]] | None,
     ) -> DeviceCohort:
         """Returns the replicas of a trial in phase 2, ready to train."""
-        key = ("fusion", repr(mould_settings(recipe)))
+        clips = clips_to_keep(recipe, self._device.replicas, bank, cache_room(bank.device))
         rows = rows_at_once(recipe, bank.widths, bank.device)
-        shape = Shape(key, partial(fusion_mould, recipe, bank), rows, _needs(recipe, bank))
+        key = ("fusion", clips, repr(mould_settings(recipe)))
+        shape = Shape(key, partial(fusion_mould, recipe, bank, clips), rows, _needs(recipe, bank))
 
         def member(row: int, state: State | None) -> Member:
             mine = None if branches is None else {name: of[row : row + 1] for name, of in branches.items()}
-            (made,) = fusion_members(recipe, replicas[row : row + 1], bank, mine, [state])
+            (made,) = fusion_members(recipe, replicas[row : row + 1], bank, mine, [state], kept=clips > 0)
             return made
 
         tenants = [Tenant(r.name, shape, partial(member, row)) for row, r in enumerate(replicas)]

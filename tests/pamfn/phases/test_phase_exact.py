@@ -33,7 +33,7 @@ CLOSE = 1e-6
 @pytest.fixture(autouse=True)
 def _double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
-    monkeypatch.setattr("pamfn.phases.fusion.PAMFN", lambda *given: PAMFN(*given).double())  # the temperature as well
+    monkeypatch.setattr("pamfn.phases.fusion.PAMFN", lambda *a, **k: PAMFN(*a, **k).double())  # the temperature as well
     yield
     torch.set_default_dtype(torch.float32)
 
