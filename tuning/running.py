@@ -27,7 +27,7 @@ from tuning.search.searcher import StudyTrials
 from tuning.spending import BudgetStopper
 from tuning.study import Study
 from tuning.study_search import search_of
-from tuning.trial import TuneTrial
+from tuning.tune_trial import TuneTrial
 from tuning.warm_start import settled_prior
 
 FAILURES = 3  # times a trial is tried again after its process or node was lost

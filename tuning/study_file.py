@@ -111,6 +111,15 @@ def read_launched(root: str, name: str) -> Study | None:
         raise ValueError(f"{root}/{name}/{FILE}: not the whole record of a study ({error!r})") from error
 
 
+def completed(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a record with what the space of an older version does not name at its default."""
+    try:
+        space = Space.model_validate_json(json.dumps(record["space"]))
+    except (KeyError, ValueError):
+        return record
+    return {**record, "space": json.loads(space.model_dump_json())}
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Returns a line for each value in which two records differ and a resumed study may not."""
     old, new = dict(_flat(before)), dict(_flat(now))
@@ -142,7 +151,7 @@ def check_launch(study: Study, *, resume: bool) -> None:
             study.space.source,
             [Fault("--name", "", study.name, rule, "give another --name, or --resume to continue it")],
         )
-    if before is not None and (changed := differences(before, record_of(study))):
+    if before is not None and (changed := differences(completed(before), record_of(study))):
         raise SpaceError(study.space.source, [_changed(study, line) for line in changed])
 
 

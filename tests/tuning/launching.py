@@ -114,8 +114,12 @@ class Launch:
         return found
 
     def workers(self) -> list[int]:
-        """Returns the processes in which trials run."""
-        return [pid for pid, command in self.offspring().items() if command.startswith("ray::_Inner.")]
+        """Returns the processes that trials have to themselves."""
+        return [pid for pid, command in self.offspring().items() if command.startswith("ray::_Inner")]
+
+    def engines(self) -> list[int]:
+        """Returns the processes that hold a device."""
+        return [pid for pid, command in self.offspring().items() if command.startswith("ray::Engine")]
 
 
 def listening_on(pids: Iterable[int]) -> set[str]:

@@ -64,6 +64,8 @@ def test_an_unchanged_study_is_resumed(tmp_path: Path) -> None:
         "budget.time=1h",
         "budget.concurrent=7",
         "resources.gpu=0",
+        "resources.engine=off",
+        "resources.devices=3",
         "final.top=1",
         "final.ties=0",
         "budget.device_time=9h",
@@ -73,6 +75,19 @@ def test_an_unchanged_study_is_resumed(tmp_path: Path) -> None:
 def test_what_does_not_change_a_trial_may_differ_on_resume(change: str, tmp_path: Path) -> None:
     write_study(study(tmp_path))
     check_launch(study(tmp_path, change), resume=True)
+
+
+def test_a_study_of_a_version_that_knew_no_engines_is_resumed_at_their_defaults(tmp_path: Path) -> None:
+    write_study(study(tmp_path))
+    path = tmp_path / "mine" / "study.json"
+    record = json.loads(path.read_text())
+    for name in ("engine", "devices", "precision"):
+        del record["space"]["resources"][name]
+    path.write_text(json.dumps(record))
+    check_launch(study(tmp_path), resume=True)
+    assert refusal(study(tmp_path, "resources.precision=float32"), resume=True) == [
+        '--resume: space.resources.precision: "tf32" when it was launched, "float32" now'
+    ]
 
 
 def test_data_may_have_moved_but_not_changed(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import torch
 from planted_study import CONFIG, ran, results, small_study, timeless
 from safetensors.torch import load_file
 
-from tuning.trial import Trial, TuneTrial
+from tuning.trial import Trial
 from tuning.trial_files import BEST, LAST, MOMENTS, STANDING
+from tuning.tune_trial import TuneTrial
 
 
 @pytest.fixture(scope="module", params=["fixed", "drifting", "one-stage"])

@@ -94,6 +94,9 @@ class Console:
         if trial := self.progress.ended(trial_id, reason):
             self._view.event("trial_ended", trial, reason=reason)
 
+    def devices_started(self, numerics: Mapping[str, str]) -> None:
+        """Nothing to show: MLflow has it."""
+
     def devices_worked(self, paces: Sequence[Pace]) -> None:
         """Shows what the devices do."""
         self._view.devices(paces)

@@ -27,6 +27,7 @@ from tuning.engine.publishing import Publisher
 from tuning.engine.resident import Resident
 from tuning.engine.status import DeviceStatus
 from tuning.keeping import FOLDER, newest_checkpoint
+from tuning.precision import numerics
 from tuning.study import Study
 from tuning.study_data import StudyData, replicas_of
 from tuning.trial import Trial
@@ -85,7 +86,7 @@ class Engine:
 
     def __init__(self, setting: Setting, fetch: Callable[[], tuple[Contents, Arrays]]) -> None:
         torch.set_num_threads(setting.threads)
-        self._study = setting.study
+        self._study, self._node = setting.study, _node()
         contents, arrays = fetch()
         bank = Bank.over(arrays, setting.device)
         self._data = StudyData(contents, bank, replicas_of(setting.study, contents))
@@ -114,7 +115,7 @@ class Engine:
         if resident is None:
             return {"let_go": True}
         try:
-            return {**resident.advance(token, told), "node": ray.get_runtime_context().get_node_id()}
+            return {**resident.advance(token, told), "node": self._node}
         except LetGo:
             return {"let_go": True}
         except Exception as error:  # whatever it is, it is the trial's, and the other trials go on
@@ -133,6 +134,11 @@ class Engine:
         resident = self._residents.get(trial_id)
         if resident is not None and token in (None, resident.token):
             self._drop(trial_id, resident)
+
+    @ray.method(concurrency_group="status")  # type: ignore[untyped-decorator]
+    def numerics(self) -> dict[str, str]:
+        """Returns what the numbers of this process depend on beside the settings of a trial."""
+        return {"precision": self._study.space.resources.precision, **numerics(self._data.bank.device)}
 
     @ray.method(concurrency_group="status")  # type: ignore[untyped-decorator]
     def status(self) -> DeviceStatus:
@@ -173,3 +179,8 @@ class Engine:
                 continue
             return trial
         raise FileNotFoundError(f"{self._here / trial_id}: its checkpoints went while they were read, {TRIES} times")
+
+
+def _node() -> str:
+    """Returns the node of the cluster that this process is on; outside of Ray there is none."""
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""

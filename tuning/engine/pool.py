@@ -29,6 +29,10 @@ SPARE = 8  # calls beyond one a trial that an engine takes at once: those that n
 class DeviceListener(Protocol):
     """Told what the devices do, every few seconds."""
 
+    def devices_started(self, numerics: Mapping[str, str]) -> None:
+        """Takes in what the numbers of an engine depend on, such as the precision of its matrix products."""
+        ...
+
     def devices_worked(self, paces: Sequence[Pace]) -> None:
         """Takes in what each engine does that has answered of late."""
         ...
@@ -163,8 +167,10 @@ class EnginePool:
         fetch = partial(ray.get, self._data)  # as a plain argument it would not be fetched anew for a second process
         self._handles = [actor.remote(setting, fetch) for _ in range(wanted.count)]
         self._watched = [Watched(number, wanted.patience) for number in range(wanted.count)]
-        (first, *_), _ = ray.wait([handle.status.remote() for handle in self._handles])
-        ray.get(first)
+        (first, *_), _ = ray.wait([handle.numerics.remote() for handle in self._handles])
+        numerics = ray.get(first)
+        for listener in self._listeners:
+            listener.devices_started(numerics)
 
     def _end(self) -> None:
         for handle in self._handles:

@@ -99,4 +99,5 @@ def _shared(study: Study) -> dict[str, Any]:
     settings = {name: value for name, value in recipe.items() if name not in space.search}
     evaluation = {"folds": space.evaluation.folds, "seeds": space.evaluation.seeds, "group": space.evaluation.group}
     tasks = [task.name for task in study.tasks]
-    return settings | evaluation | {"preset": space.preset, "tasks": tasks, "modalities": study.modalities}
+    resources = {"engine": space.resources.engine, "precision": space.resources.precision}
+    return settings | evaluation | resources | {"preset": space.preset, "tasks": tasks, "modalities": study.modalities}

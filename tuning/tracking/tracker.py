@@ -118,6 +118,10 @@ class Tracker:
         run.update({}, {"status_reason": reason})
         run.close(STATUS.get(first_word(reason), "FINISHED"))
 
+    def devices_started(self, numerics: Mapping[str, str]) -> None:
+        """Notes on the study's run what its numbers depend on beside the settings."""
+        self._study.update({}, {f"numerics.{name}": value for name, value in numerics.items()})
+
     def devices_worked(self, paces: Sequence[Measured]) -> None:
         """Writes what the devices do as system metrics of the study's run."""
         self._study.add_moment({name: value for pace in paces for name, value in pace.metrics().items()})

@@ -1,0 +1,72 @@
+"""A trial in a process of its own, as Ray Tune runs it where there are no engines."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from tuning.keeping import FOLDER, newest_checkpoint
+from tuning.precision import set_precision
+from tuning.study import Study
+from tuning.trial import Trial
+
+
+class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
+    """A `Trial` as Ray Tune runs it: one step is one rung.
+
+    Wherever it starts, it goes on from the newest complete checkpoint of its id and configuration that any launch of
+    the study wrote, and without one from the beginning, to the same numbers: Tune knows of no earlier launch, and may
+    name a checkpoint that was cut short when its node went down.
+    """
+
+    def setup(self, config: dict[str, Any], study: Study) -> None:
+        """Takes the configuration; Tune calls it once an actor."""
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        torch.set_num_threads(max(1, threads))
+        set_precision(torch.device("cuda" if torch.cuda.is_available() else "cpu"), study.space.resources.precision)
+        self._study, self._config = study, config
+        self._trial: Trial | None = None
+
+    def step(self) -> dict[str, Any]:
+        """Trains to the next rung; the result says on which node of the cluster that was.
+
+        Whether the trial is done is the search's to say, which writes it down before anyone is told. Once it has, the
+        trial is never begun again: the weights of one that has had its full budget are on the storage before.
+        """
+        if self._trial is None:
+            self._trial = self._continued()
+        result = self._trial.advance()
+        if result["done"] and not result["curve"]:  # its process was lost between the checkpoint below and the report
+            result |= {"curve": self._trial.curve, "curve_start": 0}
+        elif result["done"] and not result["status_reason"]:
+            self.save()
+        return {**result, "done": False, "node": ray.get_runtime_context().get_node_id()}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Writes the trial into the folder that Tune gives."""
+        if self._trial is not None:
+            self._trial.save(Path(checkpoint_dir))
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Leaves it to the next step to find the newest checkpoint."""
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Leaves it to the next step to find the newest checkpoint."""
+        self._trial = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Turns the actor over to another trial; nothing of the former one stays but the data in memory."""
+        self._config, self._trial = new_config, None
+        return True
+
+    def _continued(self) -> Trial:
+        trial = Trial(self._study, self._config)
+        checkpoint = newest_checkpoint(Path(self._study.storage, FOLDER), self.trial_id, self._config)
+        if checkpoint is not None:
+            trial.load(checkpoint)
+        return trial
