@@ -49,8 +49,9 @@ class AttentionWeights(nn.Module):
         ]
         axis = self.fusion_axis
         hidden_RBTKH = torch.unflatten(side_by_side(axis, self.hidden, torch.cat(read, dim=-1)), -1, (axis.most, -1))
-        hidden_FBTH = axis.by_net(hidden_RBTKH.movedim(-2, 1))
-        return torch.softmax(self.weights(functional.relu(hidden_FBTH)), dim=-1)
+        hidden_FNH = axis.by_net(functional.relu(hidden_RBTKH).movedim(-2, 1)).flatten(1, 2)
+        logits_FMN = torch.baddbmm(self.weights.bias[:, :, None], self.weights.weight, hidden_FNH.transpose(1, 2))
+        return torch.unflatten(torch.softmax(logits_FMN, dim=1).movedim(1, -1), 1, modal[0].shape[1:3])
 
 
 class TrunkWeights(nn.Module):
@@ -76,7 +77,7 @@ class TrunkWeights(nn.Module):
         for trunk, norm, channel, x in zip(self.trunks, self.norms, self.channels, modal, strict=True):
             hidden = activated(cast("Linear", trunk), cast("BatchNorm", norm), x, segments, "relu")
             logits.append(side_by_side(axis, cast("Linear", channel), hidden))
-        return axis.by_net(torch.softmax(torch.stack(logits, dim=-1), dim=-1).movedim(3, 1))
+        return torch.softmax(axis.by_net(torch.stack(logits, dim=1).movedim(-1, 1)), dim=1).movedim(1, -1)
 
 
 class PolicyNet(nn.Module):
@@ -127,16 +128,17 @@ def decide(logits_RBTK: Tensor, enabled_RK: Tensor, tau_R: Tensor, gumbel_RBTK: 
     Returns:
         The decision c from 1 to K, (R, B, T), and the mask (R, B, T, K): 0 for ranks up to c, hugely negative beyond.
     """
-    logits_RBTK = torch.where(enabled_RK[:, None, None], logits_RBTK, DISABLED)
-    noisy = torch.log_softmax(logits_RBTK, dim=-1)
+    enabled_RK11 = enabled_RK[:, :, None, None]
+    logits_RKBT = torch.where(enabled_RK11, logits_RBTK.movedim(-1, 1).contiguous(), DISABLED)
+    noisy = torch.log_softmax(logits_RKBT, dim=1)  # over K outside B and T: several times faster than innermost
     if gumbel_RBTK is not None:
-        noisy = noisy + gumbel_RBTK
-    noisy = torch.where(enabled_RK[:, None, None], noisy, DISABLED)
-    soft = torch.softmax(noisy / tau_R[:, None, None, None], dim=-1)
-    decision_RBT = noisy.argmax(dim=-1)
-    rank_K = torch.arange(noisy.shape[-1], device=noisy.device)
-    hard = torch.where(rank_K <= decision_RBT[..., None], 0.0, DISABLED).to(noisy.dtype)
-    return decision_RBT + 1, hard + (soft - soft.detach())
+        noisy = noisy + gumbel_RBTK.movedim(-1, 1)
+    noisy = torch.where(enabled_RK11, noisy, DISABLED)
+    soft = torch.softmax(noisy / tau_R[:, None, None, None], dim=1)
+    decision_RBT = noisy.max(dim=1).indices
+    rank_K11 = torch.arange(noisy.shape[1], device=noisy.device)[:, None, None]
+    hard = torch.where(rank_K11 <= decision_RBT[:, None], 0.0, DISABLED).to(noisy.dtype)
+    return decision_RBT + 1, (hard + (soft - soft.detach())).movedim(1, -1)
 
 
 class AdaptiveFusion(nn.Module):
