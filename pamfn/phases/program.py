@@ -85,6 +85,10 @@ class Seat:
 class Program:
     """Replicas of one shape, trained as one batched program.
 
+    With as many rows and FusionNets, a replica's numbers are the same to the bit whatever its neighbours hold and
+    wherever its row is, if the width is a multiple of 16 (else a vector may reach over two rows). Among more or fewer
+    rows they are the same within rounding, since the library takes another matrix kernel for another size.
+
     Args:
         mould: The shape of its networks.
     """
