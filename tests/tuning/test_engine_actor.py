@@ -17,7 +17,10 @@ TOLERANCE = 1e-3  # of a correlation over a few videos; rows of another number t
 
 def engine_of(study, launch=1):
     features, bank = split_data(study, ("train",), "cpu")
-    return Engine(Setting(study, launch, "cpu", 1, Device), lambda: (features, bank.arrays()))
+    engine = Engine(Setting(study, launch, "cpu", 1, Device))
+    assert engine.status() is None
+    engine.load(features, bank.arrays())
+    return engine
 
 
 @pytest.fixture(name="study")

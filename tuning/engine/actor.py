@@ -34,6 +34,7 @@ from tuning.trial import Trial
 
 _LOGGER = logging.getLogger(__name__)
 Arrays = Mapping[str, Mapping[str, NDArray[Any]]]
+UNREADY = 60.0  # seconds for the data to come to a process that a trial has reached before them
 TRIES = 3  # to read a checkpoint: another engine may put a newer one in its place meanwhile
 
 
@@ -80,22 +81,41 @@ class Engine:
 
     Args:
         setting: What the engines have in common.
-        fetch: Returns what is known of the study's training videos, and their features as `Bank.arrays` gave them; on
-            processors they are used where they lie.
     """
 
-    def __init__(self, setting: Setting, fetch: Callable[[], tuple[Contents, Arrays]]) -> None:
+    def __init__(self, setting: Setting) -> None:
         torch.set_num_threads(setting.threads)
-        self._study, self._node = setting.study, _node()
-        contents, arrays = fetch()
-        bank = Bank.over(arrays, setting.device)
-        self._data = StudyData(contents, bank, replicas_of(setting.study, contents))
-        self._device = setting.make(self._data, precision=setting.study.space.resources.precision)
+        self._setting, self._study, self._node = setting, setting.study, _node()
+        self._loaded, self._loading = threading.Event(), threading.Lock()
+        self._data: StudyData
+        self._device: DeviceLike
         self._folder = Path(setting.study.storage, FOLDER)
         self._here = self._folder / str(setting.launch)
         self._meter, self._lock = Meter(), threading.Lock()
         self._residents: dict[str, Resident] = {}
         self._former: set[str] = set()
+
+    @ray.method(concurrency_group="status")  # type: ignore[untyped-decorator]  # Ray is untyped
+    def load(self, contents: Contents, arrays: Arrays) -> dict[str, str]:
+        """Takes the data; before that the engine does nothing, and after it a second time changes nothing.
+
+        They are no arguments of the constructor, since Ray does not keep those for the process that comes after this.
+
+        Args:
+            contents: What is known of the study's training videos.
+            arrays: Their features, as `Bank.arrays` gave them; on processors they are used where they lie.
+
+        Returns:
+            What the numbers of this process depend on beside the settings of a trial.
+        """
+        precision = self._study.space.resources.precision
+        with self._loading:
+            if not self._loaded.is_set():
+                bank = Bank.over(arrays, self._setting.device)
+                self._data = StudyData(contents, bank, replicas_of(self._study, contents))
+                self._device = self._setting.make(self._data, precision=precision)
+                self._loaded.set()
+        return {"precision": precision, **numerics(self._data.bank.device)}
 
     @ray.method(concurrency_group="advance")  # type: ignore[untyped-decorator]  # Ray is untyped
     def advance(self, trial_id: str, config: Mapping[str, Any], token: str, told: int) -> dict[str, Any]:
@@ -111,7 +131,7 @@ class Engine:
             The result of `Trial.advance`, or of `Trial.standing` where the trial stands further than the caller knows,
             with ``passed`` and ``node``; ``{"error": line}`` if it raised; ``{"let_go": True}`` if it was let go.
         """
-        resident = self._resident(trial_id, config, token)
+        resident = self._resident(trial_id, config, token) if self._loaded.wait(UNREADY) else None
         if resident is None:
             return {"let_go": True}
         try:
@@ -136,13 +156,10 @@ class Engine:
             self._drop(trial_id, resident)
 
     @ray.method(concurrency_group="status")  # type: ignore[untyped-decorator]
-    def numerics(self) -> dict[str, str]:
-        """Returns what the numbers of this process depend on beside the settings of a trial."""
-        return {"precision": self._study.space.resources.precision, **numerics(self._data.bank.device)}
-
-    @ray.method(concurrency_group="status")  # type: ignore[untyped-decorator]
-    def status(self) -> DeviceStatus:
-        """Returns what the device does."""
+    def status(self) -> DeviceStatus | None:
+        """Returns what the device does; None before there are data."""
+        if not self._loaded.is_set():
+            return None
         return replace(self._device.status(), trials=tuple(self._residents))
 
     def _resident(self, trial_id: str, config: Mapping[str, Any], token: str) -> Resident | None:

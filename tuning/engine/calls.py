@@ -31,9 +31,11 @@ class Engines:
         found = {}
         for reference in answered:
             try:
-                found[asked[reference]] = ray.get(reference)
+                status = ray.get(reference)
             except ray.exceptions.RayError:
                 continue
+            if status is not None:
+                found[asked[reference]] = status
         return found
 
     def advance(

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -86,8 +85,10 @@ class EnginePool:
         self._note, self._listeners = note, tuple(listeners)
         self._handles: list[Any] = []
         self._watched: list[Watched] = []
-        self._data: Any = None
+        self._data: Sequence[Any] = ()
+        self._loading: dict[int, Any] = {}
         self._lines: list[str] = []
+        self._said: set[str] = set()
         self._lock, self._left = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._told = 0.0
@@ -164,18 +165,19 @@ class EnginePool:
         actor = ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups=groups)(Engine)
         actor = actor.options(num_cpus=wanted.cpu, num_gpus=wanted.gpu)
         setting = Setting(study, self._launch, "cuda" if wanted.gpu else "cpu", max(1, int(wanted.cpu)), wanted.make)
-        fetch = partial(ray.get, self._data)  # as a plain argument it would not be fetched anew for a second process
-        self._handles = [actor.remote(setting, fetch) for _ in range(wanted.count)]
+        self._handles = [actor.remote(setting) for _ in range(wanted.count)]
         self._watched = [Watched(number, wanted.patience) for number in range(wanted.count)]
-        (first, *_), _ = ray.wait([handle.numerics.remote() for handle in self._handles])
+        self._loading = {number: handle.load.remote(*self._data) for number, handle in enumerate(self._handles)}
+        (first, *_), _ = ray.wait(list(self._loading.values()))
         numerics = ray.get(first)
         for listener in self._listeners:
             listener.devices_started(numerics)
+        self._told = time.monotonic()
 
     def _end(self) -> None:
         for handle in self._handles:
             ray.kill(handle, no_restart=True)
-        self._data = None
+        self._data, self._loading = (), {}
 
     def _watch(self) -> None:
         """Asks the engines what they do until the block is left."""
@@ -194,15 +196,36 @@ class EnginePool:
     def _take_in(self, engine: int, reference: Any) -> None:
         watched = self._watched[engine]
         try:
-            status: DeviceStatus = ray.get(reference)
+            status: DeviceStatus | None = ray.get(reference)
         except ray.exceptions.RayError:
             with self._lock:
                 if watched.status is not None:
                     self._lines.append(f"engine {engine} was lost; it starts again, its trials from their checkpoints")
                 watched.lost()
+            return
+        if status is None:
+            self._load(engine)
         else:
             with self._lock:
                 watched.answered(status)
+
+    def _load(self, engine: int) -> None:
+        """Gives the data to a process that has none, unless they are on their way to it."""
+        loading = self._loading.get(engine)
+        if loading is not None:
+            done, _ = ray.wait([loading], timeout=0)
+            if not done:
+                return
+            try:
+                ray.get(loading)
+            except ray.exceptions.RayTaskError as error:
+                line = f"engine {engine} cannot take the data: {error.cause!r}"
+                with self._lock:
+                    self._lines += [line] if line not in self._said else []
+                    self._said.add(line)
+            except ray.exceptions.RayError:
+                pass  # the process is gone, and these are asked of the next
+        self._loading[engine] = self._handles[engine].load.remote(*self._data)
 
     def _kill(self, watched: Watched) -> None:
         ray.kill(self._handles[watched.engine], no_restart=False)
