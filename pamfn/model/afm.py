@@ -176,14 +176,14 @@ class AdaptiveFusion(nn.Module):
         self.refine = ResidualBlock(axis.total, width, activation=activation, axis=axis)
         self.policy = PolicyNet(rows, axis, width, modalities, layers=policy_layers)
 
-    def fused(self, modal: list[Tensor], segments: Segments) -> Tensor:
-        """Returns each FusionNet's refined features before the pool, (F, B, T, D) (Eq. 5, and Eq. 6 without pool)."""
+    def fused(self, modal: list[Tensor], segments: Segments, *, pool: bool) -> Tensor:
+        """Returns each FusionNet's refined features, (F, B, T, D) (Eq. 5); of T // 2 steps with the pool by 2 (Eq. 6)."""
         axis = self.fusion_axis
         weights_RKBTM = axis.by_replica(self.mix(modal, segments))
         summed = modal[0][:, None] * weights_RKBTM[..., 0, None]
         for m, x_RBTD in enumerate(modal[1:], start=1):
             summed = torch.addcmul(summed, x_RBTD[:, None], weights_RKBTM[..., m, None])
-        refined: Tensor = self.refine(axis.by_net(summed), segments)
+        refined: Tensor = self.refine(axis.by_net(summed), segments, pool=pool)
         return refined
 
     def decision(self, logits_RBTK: Tensor, tau_R: Tensor, noise: Noise | None) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from pamfn.replicas.chunks import goes_by_chunks
 from pamfn.replicas.layers import Conv3, Linear
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.norm import BatchNorm
-from pamfn.replicas.segments import Segments
+from pamfn.replicas.segments import Segments, pool_by_two
 from pamfn.replicas.units import Layer, residual, unit
 
 
@@ -35,12 +35,20 @@ class ResidualBlock(nn.Module):
         self.norm2 = BatchNorm(rows, width, axis=axis)
         self.axis = axis
 
-    def forward(self, x_RBTD: Tensor, segments: Segments) -> Tensor:
-        """Maps (rows, B, T, D) to the same shape; what is beyond a video's end is not seen."""
+    def forward(self, x_RBTD: Tensor, segments: Segments, *, pool: bool = False) -> Tensor:
+        """Maps (rows, B, T, D) to the same shape, or to T // 2 steps; what is beyond a video's end is not seen.
+
+        Args:
+            x_RBTD: The features.
+            segments: Which of them are there.
+            pool: Whether to return means of neighbours in time.
+        """
         if goes_by_chunks(x_RBTD, training=self.training):
-            return residual([(self.conv1, self.norm1), (self.conv2, self.norm2)], x_RBTD, segments, self.activation)
+            pairs = [(self.conv1, self.norm1), (self.conv2, self.norm2)]
+            return residual(pairs, x_RBTD, segments, self.activation, pool=pool)
         hidden = activated(self.conv1, self.norm1, x_RBTD, segments, self.activation)
-        return x_RBTD + activated(self.conv2, self.norm2, hidden, segments, self.activation)
+        y_RBTD = x_RBTD + activated(self.conv2, self.norm2, hidden, segments, self.activation)
+        return pool_by_two(y_RBTD) if pool else y_RBTD
 
 
 def activated(layer: Layer, norm: BatchNorm, x_RBTD: Tensor, segments: Segments, activation: str) -> Tensor:

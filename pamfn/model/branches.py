@@ -11,7 +11,7 @@ from pamfn.model.blocks import Embedding, ResidualBlock
 from pamfn.model.heads import ScoreHead
 from pamfn.model.output import Output
 from pamfn.replicas.noise import Noise
-from pamfn.replicas.segments import Segments, pad_time, pool_by_two, pool_globally
+from pamfn.replicas.segments import Segments, pad_time, pool_globally
 
 
 class Standardise(nn.Module):
@@ -90,7 +90,7 @@ class Branch(nn.Module):
         x_RBTI, segments = pad_time(x_RBTI, shortest), segments.at_least(shortest)
         maps = [self.embedding(x_RBTI, segments, noise)]
         for block in self.blocks[:-1]:
-            maps.append(pool_by_two(block(maps[-1], segments)))
+            maps.append(block(maps[-1], segments, pool=True))
             segments = segments.halved()
         maps.append(pool_globally(self.blocks[-1](maps[-1], segments), segments))
         return maps

@@ -90,8 +90,11 @@ class FusionStage(nn.Module):
             The new state (R, B, T_i, 3 D), the decision (R, B, T_i) and MSFD's weights (R, H, M, B, T_i).
         """
         here = segments.single() if self.last else segments.halved()
-        cross_FBTD = self._pool(self.afm.fused(before, segments), segments, nets=True)
-        logits_RBTK = self._pool(self.afm.policy(before), segments, nets=False)
+        cross_FBTD = self.afm.fused(before, segments, pool=not self.last)
+        logits_RBTK = self.afm.policy(before)
+        if self.last:
+            cross_FBTD = pool_globally(cross_FBTD, segments, self.afm.fusion_axis)
+        logits_RBTK = pool_globally(logits_RBTK, segments) if self.last else pool_by_two(logits_RBTK)
         decision, mask = self.afm.decision(logits_RBTK, tau_R, noise)
         videos = after[0].shape[1]
         mixed = self.mixed.of_zeros(videos, here) if state_RBTS is None else self.mixed(state_RBTS, here)
@@ -99,13 +102,6 @@ class FusionStage(nn.Module):
         cross_RKBTD = self.afm.fusion_axis.by_replica(cross_FBTD)
         cross = self.cmfd(mixed, modal, cross_RKBTD, mask, noise)
         return torch.cat([mixed, modal, cross], dim=-1), decision, attention
-
-    def _pool(self, x: Tensor, segments: Segments, *, nets: bool) -> Tensor:
-        if not self.last:
-            return pool_by_two(x)
-        if nets and segments.ragged and segments.lengths_RB is not None:
-            segments = Segments(segments.steps, self.afm.fusion_axis.spread(segments.lengths_RB))
-        return pool_globally(x, segments)
 
 
 class PAMFN(nn.Module):

@@ -75,6 +75,21 @@ def convolve_backward(
     return grad_x, grad_weight.permute(0, 2, 3, 1).reshape(weight_GOKI.shape)
 
 
+def pooled(x_BTC: Tensor) -> Tensor:
+    """Returns the mean of neighbours in time, (B, T, C) to (B, T // 2, C); an odd last step is dropped."""
+    half = x_BTC.shape[1] // 2
+    return (x_BTC[:, 0 : 2 * half : 2] + x_BTC[:, 1 : 2 * half : 2]).mul_(0.5)
+
+
+def pooled_backward(grad_BTC: Tensor, steps: int) -> Tensor:
+    """Returns the gradient of what `pooled` pooled, T steps again."""
+    videos, half, width = grad_BTC.shape
+    grad = grad_BTC.new_empty(videos, steps, width)
+    torch.unflatten(grad[:, : 2 * half], 1, (half, 2)).copy_((grad_BTC * 0.5)[:, :, None])
+    grad[:, 2 * half :].zero_()
+    return grad
+
+
 def column_sums(x_BTC: Tensor, rows: int) -> Tensor:
     """Returns the sum over videos and time of each feature, (C), by the same additions at every place of a chunk."""
     x_NC = x_BTC.flatten(0, 1)

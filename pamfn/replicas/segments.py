@@ -97,12 +97,19 @@ def pool_by_two(x_BTD: Tensor) -> Tensor:
     return torch.unflatten(x_BTD[..., : 2 * half, :], -2, (half, 2)).mean(-2)
 
 
-def pool_globally(x_BTD: Tensor, segments: Segments) -> Tensor:
-    """Returns the mean over each video's segments, (R, B, T, D) to (R, B, 1, D); 0 for an absent video."""
+def pool_globally(x_RBTD: Tensor, segments: Segments, axis: FusionAxis | None = None) -> Tensor:
+    """Returns the mean over each video's segments, (rows, B, T, D) to (rows, B, 1, D); 0 for an absent video.
+
+    Args:
+        x_RBTD: The features.
+        segments: Which of them are there.
+        axis: The FusionNet axis, if the rows are FusionNets.
+    """
     if not segments.ragged or segments.lengths_RB is None:
-        return x_BTD.mean(-2, keepdim=True)
-    counted = segments.lengths_RB.clamp(min=1).to(x_BTD.dtype)[..., None, None]
-    return segments.zeroed(x_BTD).sum(-2, keepdim=True) / counted
+        return x_RBTD.mean(-2, keepdim=True)
+    lengths = segments.lengths_RB if axis is None else axis.spread(segments.lengths_RB)
+    counted = lengths.clamp(min=1).to(x_RBTD.dtype)[..., None, None]
+    return segments.zeroed(x_RBTD, axis).sum(-2, keepdim=True) / counted
 
 
 def pad_time(x_RBTD: Tensor, steps: int) -> Tensor:

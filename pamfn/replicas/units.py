@@ -21,10 +21,10 @@ from pamfn.replicas.chunk_norm import (
     scaled,
     scaled_backward,
 )
-from pamfn.replicas.chunks import apart, beside, chunks, convolve, convolve_backward
+from pamfn.replicas.chunks import apart, beside, chunks, convolve, convolve_backward, pooled, pooled_backward
 from pamfn.replicas.layers import Conv3, Linear
 from pamfn.replicas.norm import BatchNorm
-from pamfn.replicas.segments import Segments
+from pamfn.replicas.segments import Segments, pool_by_two
 
 Layer = Linear | Conv3
 
@@ -43,15 +43,26 @@ def unit(layer: Layer, norm: BatchNorm, x_RBTI: Tensor, segments: Segments, acti
     return y  # type: ignore[no-any-return]
 
 
-def residual(pairs: Sequence[tuple[Layer, BatchNorm]], x_RBTD: Tensor, segments: Segments, activation: str) -> Tensor:
-    """Returns x + unit(unit(x)), (rows, B, T, D), of two layers and the norms behind them."""
+def residual(
+    pairs: Sequence[tuple[Layer, BatchNorm]], x_RBTD: Tensor, segments: Segments, activation: str, *, pool: bool = False
+) -> Tensor:
+    """Returns x + unit(unit(x)), (rows, B, T, D), of two layers and the norms behind them.
+
+    Args:
+        pairs: The layers and norms.
+        x_RBTD: The features.
+        segments: Which of them are there.
+        activation: Of both units.
+        pool: Whether to return means of neighbours in time, (rows, B, T // 2, D).
+    """
     (layer1, norm1), (layer2, norm2) = pairs
     there = _there(x_RBTD, segments, layer1)
     if not norm1.training:
-        return x_RBTD + _inferred(pairs, x_RBTD, there, activation)
+        y_RBTD = x_RBTD + _inferred(pairs, x_RBTD, there, activation)
+        return pool_by_two(y_RBTD) if pool else y_RBTD
     weights1, weights2 = _weights(layer1, norm1, x_RBTD), _weights(layer2, norm2, x_RBTD)
     y, *statistics = _Residual.apply(  # type: ignore[no-untyped-call]
-        x_RBTD, *weights1, *weights2, *there, activation, norm1.epsilon
+        x_RBTD, *weights1, *weights2, *there, activation, norm1.epsilon, pool
     )
     _remember(pairs, statistics, there)
     return y  # type: ignore[no-any-return]
@@ -136,7 +147,8 @@ class _Residual(torch.autograd.Function):
     def forward(ctx: Any, x_RBTD: Tensor, *rest: Any) -> tuple[Tensor, ...]:
         both, there, name, epsilon = (Weights(*rest[:3]), Weights(*rest[3:6])), There(*rest[6:9]), rest[9], rest[10]
         rows, videos, steps, width = x_RBTD.shape
-        out = torch.empty_like(x_RBTD)
+        ctx.pool = rest[11]
+        out = x_RBTD.new_empty(rows, videos, steps // 2 if ctx.pool else steps, width)
         parts = chunks(rows, videos, steps, width, width)
         centred: list[Tensor] = []
         statistics: tuple[list[Statistics], list[Statistics]] = ([], [])
@@ -147,7 +159,8 @@ class _Residual(torch.autograd.Function):
                 centred.append(convolve(here.seen(hidden), weights.kernel_ROKI[part]))
                 of.append(normalise_(centred[-1], here, epsilon))
                 hidden = ACTIVATIONS[name].in_place(scaled(centred[-1], of[-1].inverse_RD, weights.rows(part)))
-            out[part] = apart(hidden.add_(x), len(here.count_R1))
+            hidden.add_(x)
+            out[part] = apart(pooled(hidden) if ctx.pool else hidden, len(here.count_R1))
         mean1, variance1, inverse1 = (torch.cat(of) for of in zip(*statistics[0], strict=True))
         mean2, variance2, inverse2 = (torch.cat(of) for of in zip(*statistics[1], strict=True))
         ctx.save_for_backward(x_RBTD, *both[0], *both[1], there.mask_RBT, there.count_R1, inverse1, inverse2, *centred)
@@ -165,6 +178,8 @@ class _Residual(torch.autograd.Function):
         found = []
         for part, y1, y2 in zip(ctx.parts, centred[::2], centred[1::2], strict=True):
             here, own1, own2, grad = there.rows(part), first.rows(part), second.rows(part), beside(grads[0][part])
+            if ctx.pool:
+                grad = pooled_backward(grad, x_RBTD.shape[2])
             grad_z = act.backward(grad, scaled(y2, inverse2[part], own2))
             grad_y, *grads2 = scaled_backward(grad_z, y2, inverse2[part], own2, here)
             z1 = scaled(y1, inverse1[part], own1)
@@ -174,4 +189,4 @@ class _Residual(torch.autograd.Function):
             grad_seen, kernel1 = convolve_backward(grad_y, here.seen(beside(x_RBTD[part])), own1.kernel_ROKI)
             grad_x[part] = apart(here.seen_(grad_seen).add_(grad), len(here.count_R1))
             found.append((kernel1, *grads1, kernel2, *grads2))
-        return grad_x, *(torch.cat(of) for of in zip(*found, strict=True)), *(None,) * 5
+        return grad_x, *(torch.cat(of) for of in zip(*found, strict=True)), *(None,) * 6

@@ -45,8 +45,8 @@ def block(width, dtype=torch.float64, axis=None, activation="gelu"):
     return stirred(ResidualBlock(ROWS, width, axis=axis, activation=activation), dtype)
 
 
-def in_chunks(made, x, segments):
-    return residual([(made.conv1, made.norm1), (made.conv2, made.norm2)], x, segments, made.activation)
+def in_chunks(made, x, segments, *, pool=False):
+    return residual([(made.conv1, made.norm1), (made.conv2, made.norm2)], x, segments, made.activation, pool=pool)
 
 
 def outcome(module, run, x, seed=9):
@@ -78,10 +78,11 @@ def test_a_residual_block_in_chunks_is_that_of_its_layers(width, steps, lengths,
     if small_chunks:
         monkeypatch.setattr(chunks, "CHUNK_FLOATS", 2 * VIDEOS * steps * width)
     x, segments = draw(ROWS, VIDEOS, steps, width), LENGTHS[lengths](steps)
-    for activation in ("gelu", "relu"):
+    for activation, pool in (("gelu", False), ("relu", False), ("gelu", True)):
         plain, chunked = (block(width, activation=activation) for _ in range(2))
-        expected = outcome(plain, lambda x, m=plain: m(x, segments), x)
-        assert_close(outcome(chunked, lambda x, m=chunked: in_chunks(m, x, segments), x), expected, **EXACT)
+        expected = outcome(plain, lambda x, m=plain, p=pool: m(x, segments, pool=p), x)
+        mine = outcome(chunked, lambda x, m=chunked, p=pool: in_chunks(m, x, segments, pool=p), x)
+        assert_close(mine, expected, **EXACT)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -115,9 +116,11 @@ def test_the_blocks_gradients_are_those_of_its_differences(lengths):
 def test_evaluation_folds_the_running_statistics_into_the_layers(lengths):
     x, segments = draw(ROWS, VIDEOS, 6, 32), LENGTHS[lengths](6)
     made, single = block(32).eval(), stirred(pair("conv", 32, 16)).eval()
-    expected = made(x, segments), activated(single["layer"], single["norm"], x, segments, "relu")
+    expected = [made(x, segments, pool=pool) for pool in (False, True)]
+    expected.append(activated(single["layer"], single["norm"], x, segments, "relu"))
     with torch.no_grad():
-        mine = in_chunks(made, x, segments), unit(single["layer"], single["norm"], x, segments, "relu")
+        mine = [in_chunks(made, x, segments, pool=pool) for pool in (False, True)]
+        mine.append(unit(single["layer"], single["norm"], x, segments, "relu"))
     for a, b in zip(mine, expected, strict=True):
         torch.testing.assert_close(a, b, **EXACT)
 
