@@ -15,71 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pamfn.data.bank import ABSENT
-from pamfn.phases.cache import Claim
+from pamfn.phases.batch import moved, next_batch
 from pamfn.phases.mould import Member, Mould
-from pamfn.phases.order import Order
-from pamfn.phases.plan import Plan
-from pamfn.phases.replica import Replica
-from pamfn.phases.report import Report, milestone_epoch
+from pamfn.phases.report import Report
 from pamfn.phases.scoring import correlate, predict
-from pamfn.phases.target import Target, fit_target
+from pamfn.phases.seat import Seat
+from pamfn.replicas.captured import Captured, CudaRecorder
 from pamfn.replicas.cut import cut, put
-from pamfn.replicas.noise import Noise
+from pamfn.replicas.noise import Noise, Sites
 from pamfn.replicas.optimizer import ReplicaOptimizer
 from pamfn.replicas.pack import Pack
 from pamfn.replicas.segments import Segments
 from pamfn.seeding import derive
-
-
-class Seat:
-    """One replica in a program, and how far it is to go.
-
-    Attributes:
-        replica: Its videos and its seed.
-        plan: How it trains.
-        target: What it learns to predict.
-        row: Its row; moves up when a replica before it goes.
-        nets: Its FusionNets K.
-        claim: Where the maps of its fixed branches are, if the program keeps them.
-        steps: Steps done.
-        goal: Steps at which it rests.
-    """
-
-    def __init__(self, member: Member, row: int, lengths_V: NDArray[np.int64], device: torch.device) -> None:
-        self.replica: Replica = member.replica
-        self.plan: Plan = member.plan
-        self.row, self.nets = row, member.nets
-        self.steps = self.goal = member.steps
-        mine = self.replica
-        self.target: Target = fit_target(self.plan.target, mine.scores_V[mine.train], mine.largest)
-        self.order = Order(
-            mine.train, lengths_V[mine.train], seed=mine.seed, batch_size=self.plan.batch_size, clip=self.plan.clip
-        )
-        encoded = np.nan_to_num(self.target.encode(mine.scores_V))
-        self.targets_V = torch.tensor(encoded, dtype=torch.float32, device=device)
-        self.counted_from = self.steps
-        self.standing = member.standing
-        self.claim: Claim | None = None
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-        return self.steps // self.order.steps
-
-    @property
-    def rests(self) -> bool:
-        """Whether it has come to its goal."""
-        return self.steps >= self.goal
-
-    def steps_at(self, progress: float) -> int:
-        """Returns the steps done at a share of the full budget.
-
-        Raises:
-            ValueError: If the share is outside (0, 1].
-        """
-        if not 0 < progress <= 1:
-            raise ValueError(f"milestones: {progress!r} is not a share of the budget in (0, 1]")
-        return milestone_epoch(progress, self.plan.epochs) * self.order.steps
 
 
 class Program:
@@ -105,7 +52,15 @@ class Program:
         self._lengths_V = self.bank.lengths_V.cpu().numpy()
         self._room = mould.room
         self._loss_R = torch.zeros(0, device=self.bank.device)
-        self._targets_RV = torch.zeros(0, len(self.bank), device=self.bank.device)
+        self._full = False  # whether every place of the batch has a video
+        self._sites = Sites()
+        recorder = CudaRecorder() if self.bank.device.type == "cuda" else None
+        self._gradients = Captured(
+            self._differentiate,
+            touched=lambda: [self._pack.grads_RP, self._pack.grads_FP],
+            undone=self._pack.statistics,
+            recorder=recorder,
+        )
 
     @property
     def busy(self) -> bool:
@@ -119,9 +74,7 @@ class Program:
             ValueError: If a replica's plan differs from the others' in what they share, or its weights do not fit.
             CacheFull: If there is no room for the maps of their fixed branches now.
         """
-        seats = [
-            Seat(member, len(self.seats) + i, self._lengths_V, self.bank.device) for i, member in enumerate(members)
-        ]
+        seats = [Seat(member, len(self.seats) + i, self._lengths_V) for i, member in enumerate(members)]
         plans = {seat.plan.shared for seat in (*self.seats, *seats)}
         if len(plans) > 1:
             raise ValueError(f"a program trains replicas of one shape, not of {len(plans)}: {plans}")
@@ -177,9 +130,7 @@ class Program:
     def _arranged(self) -> None:
         """Brings what depends on the rows into line with them."""
         self._room = max([self.mould.room, *(seat.order.largest for seat in self.seats)])
-        if self.seats:
-            self._targets_RV = torch.stack([seat.targets_V for seat in self.seats])
-        else:
+        if not self.seats:
             self._optimizer, self._spare = None, None
         self.network.train()
 
@@ -191,8 +142,9 @@ class Program:
         """
         active = np.array([not seat.rests for seat in self.seats])
         before = [statistics.clone() for statistics in self._pack.statistics()]
+        arrays, self._full = next_batch(self.seats, active, self._room, self._sites)
         try:
-            loss_R = self._gradients(active)
+            loss_R = self._gradients((self._pack.layout, len(arrays["keys"])), moved(arrays, self.bank.device))
         except torch.OutOfMemoryError:
             for statistics, was in zip(self._pack.statistics(), before, strict=True):
                 statistics.copy_(was)
@@ -200,47 +152,33 @@ class Program:
         assert self._optimizer is not None  # a program that steps has replicas
         self._optimizer.step([seat.plan.rate(seat.epoch) for seat in self.seats], active.tolist())
         self._loss_R += loss_R
-        for seat, moved in zip(self.seats, active, strict=True):
-            seat.steps += int(moved)
+        for seat, takes in zip(self.seats, active, strict=True):
+            seat.steps += int(takes)
         return int(active.sum())
 
-    def _gradients(self, active: NDArray[np.bool_]) -> Tensor:
-        """Fills in the gradients of the active replicas' next batches; returns their losses, 0 for the others."""
-        x, given, videos_RB, segments = self._batch(active)
-        noise = Noise([s.replica.seed for s in self.seats], [s.steps for s in self.seats], self.bank.device)
+    def _differentiate(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Fills in the gradients of a batch; returns the replicas' losses (R,), 0 for those without videos.
+
+        Everything that depends on values comes with the inputs, so that a GPU can be told once what to do.
+        """
+        plan, videos_RB = self.seats[0].plan, inputs["videos"]
+        x, real_RB = self.bank.clips(videos_RB, inputs["starts"], plan.clip)
+        given = {} if self._cache is None else {"given": self._cache.clips(inputs["places"])}
+        if plan.padding == "mask":
+            segments = Segments(plan.clip, real_RB)
+        else:
+            full = self._full and self.bank.device.type != "cuda"  # a recording is good for any batch
+            counted_RB = None if full else (videos_RB != ABSENT) * plan.clip
+            segments = Segments(plan.clip, counted_RB, ragged=False, real_RB=real_RB)
+        seeds, steps = [seat.replica.seed for seat in self.seats], [seat.steps for seat in self.seats]
+        noise = Noise(seeds, steps, self.bank.device, sites=self._sites, keys=inputs["keys"])
         self._pack.zero_grad()
-        loss_R = self._loss(self.network(x, segments, noise, **given).score_RB, videos_RB)
+        score_RB = self.network(x, segments, noise, **given).score_RB
+        there_RB = videos_RB != ABSENT
+        error_RB = torch.where(there_RB, score_RB - inputs["targets"], 0.0)
+        loss_R = error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)  # the mean squared error of Sec. III-F
         loss_R.sum().backward()  # type: ignore[no-untyped-call]
         return loss_R.detach()
-
-    def _batch(
-        self, active: NDArray[np.bool_]
-    ) -> tuple[dict[str, Tensor], dict[str, dict[str, list[Tensor]]], Tensor, Segments]:
-        """Returns each replica's next batch: features, what is given beside them, which videos, and their lengths."""
-        plan, device = self.seats[0].plan, self.bank.device
-        batches = [seat.order.batch(seat.steps, self._room) for seat in self.seats]
-        videos = np.stack([v if a else np.full_like(v, ABSENT) for (v, _), a in zip(batches, active, strict=True)])
-        starts = np.stack([s for _, s in batches])
-        videos_RB, starts_RB = (torch.from_numpy(of).to(device, non_blocking=True) for of in (videos, starts))
-        x, real_RB = self.bank.clips(videos_RB, starts_RB, plan.clip)
-        given = {} if self._cache is None else {"given": self._cache.clips(self._places(videos, starts))}
-        if plan.padding == "mask":
-            return x, given, videos_RB, Segments(plan.clip, real_RB)
-        counted_RB = None if bool((videos != ABSENT).all()) else (videos_RB != ABSENT) * plan.clip
-        return x, given, videos_RB, Segments(plan.clip, counted_RB, ragged=False, real_RB=real_RB)
-
-    def _places(self, videos_RB: NDArray[np.int64], starts_RB: NDArray[np.int64]) -> Tensor:
-        """Returns where in the cache the maps of clips are."""
-        claims = [seat.claim for seat in self.seats if seat.claim is not None]
-        rows = [c.first + c.places.of(v, s) for c, v, s in zip(claims, videos_RB, starts_RB, strict=True)]
-        return torch.from_numpy(np.stack(rows)).to(self.bank.device, non_blocking=True)
-
-    def _loss(self, score_RB: Tensor, videos_RB: Tensor) -> Tensor:
-        """Returns each replica's mean squared error over the videos that are there (Sec. III-F)."""
-        there_RB = videos_RB != ABSENT
-        target_RB = self._targets_RV.gather(1, videos_RB.clamp(min=0))
-        error_RB = torch.where(there_RB, score_RB - target_RB, 0.0)
-        return error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)
 
     def report(self, seats: Sequence[Seat], progress: float, *, score: bool = True) -> Report:
         """Returns where replicas stand; the mean of their losses begins anew.

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.plan import Plan
-from pamfn.phases.program import Program, Seat
+from pamfn.phases.program import Program
 from pamfn.phases.replica import Replica
 from pamfn.phases.report import Report, milestone_epoch
+from pamfn.phases.seat import Seat
 from pamfn.phases.target import Target
 
 __all__ = ["Training", "milestone_epoch"]

@@ -30,6 +30,7 @@ class FusionAxis(nn.Module):
 
     def __init__(self, counts: Sequence[int]) -> None:
         super().__init__()
+        self._maps: dict[tuple[int, int, int], dict[str, Tensor]] = {}
         self.assign(counts)
 
     def assign(self, counts: Sequence[int]) -> None:
@@ -52,8 +53,11 @@ class FusionAxis(nn.Module):
             "place_F": enabled_RK.flatten().nonzero().flatten(),
             "enabled_RK": enabled_RK,
         }
-        for name, tensor in maps.items():
-            self.register_buffer(name, tensor.to(device), persistent=False)
+        kept = self._maps.setdefault((len(self.counts), self.total, self.most), {})
+        for name, tensor in maps.items():  # equal shapes have equal places, which a recorded step relies on
+            if name not in kept or kept[name].device != device:
+                kept[name] = tensor.to(device)
+            self.register_buffer(name, kept[name].copy_(tensor), persistent=False)
 
     def rows(self, replica: int) -> slice:
         """Returns the rows of one replica's FusionNets in the flat axis."""

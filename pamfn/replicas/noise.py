@@ -18,6 +18,21 @@ from pamfn.replicas.axis import MOST_NETS
 from pamfn.seeding import derive
 
 
+class Sites:
+    """The places of a network where random numbers are drawn, numbered as they are met."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, site: str) -> int:
+        """Returns a site's number."""
+        return self._numbers.setdefault(site, len(self._numbers))
+
+    def keys(self, seeds: Sequence[int], steps: Sequence[int]) -> NDArray[np.int32]:
+        """Returns the keys of all sites met so far, (sites, 2, R): all that the numbers of a step depend on."""
+        return _keys(_state(seeds, steps), tuple(self._numbers))
+
+
 class Noise:
     """The random numbers of one training step of R replicas.
 
@@ -25,11 +40,24 @@ class Noise:
         seeds: Seed of each replica.
         steps: Step of each replica (replicas may be at different steps).
         device: Where the numbers are made.
+        sites: The sites that were met before, whose keys are made and moved to the device at once.
+        keys: What ``sites.keys`` returned for these seeds and steps, on the device, where it is there already.
     """
 
-    def __init__(self, seeds: Sequence[int], steps: Sequence[int], device: torch.device | str = "cpu") -> None:
-        self._state_R = _scramble(np.asarray(seeds, np.uint64) ^ _scramble(np.asarray(steps, np.uint64)))
-        self._device = torch.device(device)
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        steps: Sequence[int],
+        device: torch.device | str = "cpu",
+        *,
+        sites: Sites | None = None,
+        keys: Tensor | None = None,
+    ) -> None:
+        self._seeds, self._steps, self._device = seeds, steps, torch.device(device)
+        self._sites = Sites() if sites is None else sites
+        if keys is None:
+            keys = torch.from_numpy(self._sites.keys(seeds, steps)).to(self._device, non_blocking=True)
+        self._known = keys
 
     def dropout(self, x_RD: Tensor, probability: float, site: str) -> Tensor:
         """Returns (R, ...) with elements zeroed with ``probability`` and the rest scaled to the same mean.
@@ -61,14 +89,27 @@ class Noise:
 
     def _bits(self, counter: Tensor, site: str) -> Tensor:
         """Returns 32 random bits for every replica and counter, int32 of shape (R, *counter.shape)."""
-        keys_R = _scramble(self._state_R ^ np.uint64(_site_key(site)))
-        multiply = ((keys_R >> np.uint64(32)) | np.uint64(1)).astype(np.uint32).view(np.int32)
-        add = keys_R.astype(np.uint32).view(np.int32)
+        number = self._sites.number(site)
+        if number < len(self._known):
+            keys = self._known[number]
+        else:
+            keys = torch.from_numpy(_keys(_state(self._seeds, self._steps), (site,))[0]).to(self._device)
         shape = (-1, *(1,) * counter.ndim)
-        keys = torch.from_numpy(np.stack([multiply, add])).to(self._device, non_blocking=True)
         x = counter[None] * keys[0].view(shape)
         x += keys[1].view(shape)
         return _mix(x)
+
+
+def _state(seeds: Sequence[int], steps: Sequence[int]) -> NDArray[np.uint64]:
+    return _scramble(np.asarray(seeds, np.uint64) ^ _scramble(np.asarray(steps, np.uint64)))
+
+
+def _keys(state_R: NDArray[np.uint64], sites: tuple[str, ...]) -> NDArray[np.int32]:
+    """Returns what the hashes of sites are multiplied by, and what is added to them, (sites, 2, R)."""
+    site_S1 = np.array([_site_key(site) for site in sites], dtype=np.uint64)[:, None]
+    keys_SR = _scramble(state_R ^ site_S1)
+    multiply = ((keys_SR >> np.uint64(32)) | np.uint64(1)).astype(np.uint32).view(np.int32)
+    return np.stack([multiply, keys_SR.astype(np.uint32).view(np.int32)], axis=1)
 
 
 @lru_cache(maxsize=256)

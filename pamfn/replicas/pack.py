@@ -222,6 +222,12 @@ class Pack:
             spans = [(range(m.start, m.stop), range(t.start, t.stop)) for m, t in zip(mine, theirs, strict=True)]
             self.nets.copy_from(other.nets, [pair for m, t in spans for pair in zip(m, t, strict=True)])
 
+    @property
+    def layout(self) -> tuple[object, ...]:
+        """Where everything is: equal as long as all tensors of the network have the places and shapes they had."""
+        axis = () if self.axis is None else (self.axis.total, self.axis.most)
+        return self.replicas.weights.data_ptr(), self.nets.weights.data_ptr(), self.replicas.count, *axis
+
     def statistics(self) -> list[Tensor]:
         """Returns views of what a forward pass changes; a step that could not be finished is undone by them."""
         return [self.replicas.statistics, self.nets.statistics]

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pamfn.phases.mould import Member, Mould
-from pamfn.phases.program import Program, Seat
+from pamfn.phases.program import Program
 from pamfn.phases.report import Report
+from pamfn.phases.seat import Seat
 
 State = Mapping[str, Tensor]
 

@@ -15,8 +15,9 @@ from pamfn.phases.branches import branch_member, branch_mould
 from pamfn.phases.cache import CacheFull, Places
 from pamfn.phases.fusion import clips_to_keep, fusion_members, fusion_mould, mould_settings
 from pamfn.phases.mould import Member, Mould
-from pamfn.phases.program import Program, Seat
+from pamfn.phases.program import Program
 from pamfn.phases.replica import Replica
+from pamfn.phases.seat import Seat
 from pamfn.recipe import Recipe
 
 FEATURES = planted()
