@@ -11,6 +11,7 @@ from torch.nn import functional
 from pamfn.model.blocks import ResidualBlock, activated
 from pamfn.replicas.axis import FusionAxis
 from pamfn.replicas.layers import Linear, batched_linear
+from pamfn.replicas.mixtures import mixtures
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.norm import BatchNorm
 from pamfn.replicas.segments import Segments
@@ -177,12 +178,9 @@ class AdaptiveFusion(nn.Module):
         self.policy = PolicyNet(rows, axis, width, modalities, layers=policy_layers)
 
     def fused(self, modal: list[Tensor], segments: Segments, *, pool: bool) -> Tensor:
-        """Returns each FusionNet's refined features, (F, B, T, D) (Eq. 5); of T // 2 steps with the pool by 2 (Eq. 6)."""
+        """Returns each FusionNet's refined features, (F, B, T, D) (Eq. 5), or (F, B, T // 2, D) pooled (Eq. 6)."""
         axis = self.fusion_axis
-        weights_RKBTM = axis.by_replica(self.mix(modal, segments))
-        summed = modal[0][:, None] * weights_RKBTM[..., 0, None]
-        for m, x_RBTD in enumerate(modal[1:], start=1):
-            summed = torch.addcmul(summed, x_RBTD[:, None], weights_RKBTM[..., m, None])
+        summed = mixtures(modal, axis.by_replica(self.mix(modal, segments)))
         refined: Tensor = self.refine(axis.by_net(summed), segments, pool=pool)
         return refined
 
