@@ -40,7 +40,8 @@ def _story(tmp_path_factory, launch_home):
     journal = folder / "studies" / "quickstart" / "decisions.jsonl"
     launch.wait_for(r"trial +\d+  started")
     for kill in range(KILLS):
-        launch.wait_until(lambda before=reports(journal): reports(journal) > before + 1)
+        before = reports(journal)
+        launch.wait_until(lambda before=before: reports(journal) > before + 1)
         time.sleep(moments.uniform(0, SECONDS))
         engine = launch.wait_until(lambda: [pid for pid in launch.engines() if pid not in killed])
         killed.append(moments.choice(engine))
