@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,24 +38,23 @@ class FusionAxis(nn.Module):
         """Says anew whose FusionNets are whose: the first K_1 the first replica's, the next K_2 the second's."""
         if not counts or min(counts) < 1 or max(counts) > MOST_NETS:
             raise ValueError(f"fusion_nets: {list(counts)} must be one number of 1 to {MOST_NETS} for each replica")
-        cpu = torch.device("cpu")  # also where a network is outlined on the meta device
-        device = self.replica_F.device if hasattr(self, "replica_F") else cpu
+        device = self.replica_F.device if hasattr(self, "replica_F") else torch.device("cpu")
         self.counts = tuple(int(k) for k in counts)
         self.most = max(self.counts)
         self.total = sum(self.counts)
         self.uniform = len(set(self.counts)) == 1
-        starts = torch.tensor([sum(self.counts[:r]) for r in range(len(self.counts))], device=cpu)
-        counts_R = torch.tensor(self.counts, device=cpu)
-        rank_RK = torch.arange(self.most, device=cpu).expand(len(self.counts), -1)
-        enabled_RK = rank_RK < counts_R[:, None]
+        counts_R1 = np.array(self.counts)[:, None]
+        rank_RK = np.arange(self.most)[None].repeat(len(self.counts), 0)
+        enabled_RK = rank_RK < counts_R1
         maps = {
-            "replica_F": torch.arange(len(self.counts), device=cpu).repeat_interleave(counts_R),
-            "slot_RK": starts[:, None] + rank_RK * enabled_RK,
-            "place_F": enabled_RK.flatten().nonzero().flatten(),
+            "replica_F": np.arange(len(self.counts)).repeat(self.counts),
+            "slot_RK": np.cumsum(counts_R1)[:, None] - counts_R1 + rank_RK * enabled_RK,
+            "place_F": enabled_RK.ravel().nonzero()[0],
             "enabled_RK": enabled_RK,
         }
         kept = self._maps.setdefault((len(self.counts), self.total, self.most), {})
-        for name, tensor in maps.items():  # equal shapes have equal places, which a recorded step relies on
+        for name, array in maps.items():  # equal shapes have equal places, which a recorded step relies on
+            tensor = torch.from_numpy(array)
             if name not in kept or kept[name].device != device:
                 kept[name] = tensor.to(device)
             self.register_buffer(name, kept[name].copy_(tensor), persistent=False)
