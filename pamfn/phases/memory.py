@@ -63,12 +63,16 @@ def rows_at_once(recipe: Recipe, widths: Mapping[str, int], device: torch.device
         widths: Feature width of each modality.
         device: The device.
     """
+    useful = useful_rows(recipe, device.type)
     if device.type == "cuda":
-        useful = max(8, min(64, 2048 // recipe.width))
         total = int(torch.cuda.get_device_properties(device).total_memory * GPU_SHARE)
         return max(1, min(useful, total // (step_bytes(recipe, widths) + network_bytes(recipe, widths))))
-    useful = max(1, min(16, 512 // recipe.width))
     return max(1, min(useful, CPU_BYTES // step_bytes(recipe, widths)))
+
+
+def useful_rows(recipe: Recipe, kind: str) -> int:
+    """Returns how many replicas keep a device of a kind busy, ``cpu`` or ``cuda``, whatever its memory."""
+    return max(8, min(64, 2048 // recipe.width)) if kind == "cuda" else max(1, min(16, 512 // recipe.width))
 
 
 def cache_room(device: torch.device) -> int:

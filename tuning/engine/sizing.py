@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from pamfn.phases.memory import useful_rows
 from tuning.cluster import Room
 from tuning.study import Study
-
-CPU_ROWS, CPU_WIDTH, FEWEST = 16, 32, 4  # rows at once on a processor: so many up to this width, fewer for wider ones
-GPU_ROWS = 64
 
 
 def engines_of(study: Study, room: Room) -> int:
@@ -27,13 +25,6 @@ def trials_at_once(study: Study, room: Room) -> int:
         return int(budget.concurrent)
     if resources.engine == "off":
         return room.trials
-    each = -(-rows_at_once(study, gpu=room.gpu > 0) // len(study.replica_names())) + 1
+    rows = useful_rows(study.space.recipe(study.space.first_point()), "cuda" if room.gpu else "cpu")
+    each = -(-rows // len(study.replica_names())) + 1
     return min(budget.trials, engines_of(study, room) * each)
-
-
-def rows_at_once(study: Study, *, gpu: bool) -> int:
-    """Returns about how many replicas of the study's first trial train side by side on one device."""
-    if gpu:
-        return GPU_ROWS
-    width = study.space.recipe(study.space.first_point()).width
-    return max(FEWEST, min(CPU_ROWS, CPU_ROWS * CPU_WIDTH // width))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pamfn.data.rules import counted
-from pamfn.phases.memory import network_bytes, step_bytes
+from pamfn.phases.memory import network_bytes, rows_at_once, step_bytes
 from tuning.forecast.disk import COPIES
 from tuning.forecast.durations import Times
 from tuning.forecast.halving import Course
@@ -142,18 +142,20 @@ def fits(outlook: Outlook, *, elsewhere: bool) -> Iterator[str]:
     if elsewhere:
         yield "the cluster of --address is not asked: all of this speaks of the machine you are on"
     room = machine.trials_at_once(resources.cpu, resources.gpu)
+    who, engines = ("trial", False) if resources.engine == "off" else ("engine", True)
     if not room:
-        yield f"WARNING: no trial fits: it asks for {resources.cpu:g} CPU and {resources.gpu} GPU"
+        yield f"WARNING: no {who} fits: it asks for {resources.cpu:g} CPU and {resources.gpu} GPU"
         return
-    needed = trial_memory(outlook)
-    asked = f"a trial asks for {resources.cpu:g} CPU and {resources.gpu} GPU: {counted(room, 'trial')} at once"
-    yield f"{asked}, {outlook.concurrent} are wanted; one takes up to {in_units(needed)} of memory"
+    needed = engine_memory(outlook) if engines else trial_memory(outlook)
+    asked = f"{'an' if engines else 'a'} {who} asks for {resources.cpu:g} CPU and {resources.gpu} GPU"
+    yield f"{asked}: {counted(room, who)} at once, {outlook.concurrent} are wanted"
+    yield f"one takes up to {in_units(needed)} of memory"
     on_gpu = outlook.device.type == "cuda"
     beside = 1 if resources.gpu == "auto" or not on_gpu else max(1, int(1 / resources.gpu))  # of one GPU
     free, at_once = (machine.gpu_free, beside) if on_gpu else (machine.free, outlook.concurrent)
     if needed * at_once > free:
         yield (
-            f"WARNING: {counted(at_once, 'trial')} may take {in_units(needed * at_once)}, and "
+            f"WARNING: {counted(at_once, who)} may take {in_units(needed * at_once)}, and "
             f"{in_units(free)} {'of the GPU ' if on_gpu else ''}are free: lower budget.concurrent"
         )
 
@@ -165,6 +167,15 @@ def trial_memory(outlook: Outlook) -> int:
     side_by_side = len(networks.chunks(recipe, outlook.device)[0])
     held = len(networks.replicas) * network_bytes(recipe, networks.widths)
     return PROCESS + features + held + side_by_side * step_bytes(recipe, networks.widths)
+
+
+def engine_memory(outlook: Outlook) -> int:
+    """Returns the bytes that an engine may hold: features, the networks of a trial or of all rows, and one step."""
+    networks, recipe = outlook.networks, outlook.largest
+    features = 4 * int(networks.contents.lengths.sum()) * sum(networks.widths.values())
+    rows = rows_at_once(recipe, networks.widths, outlook.device)
+    held = max(rows, len(networks.replicas)) * network_bytes(recipe, networks.widths)
+    return PROCESS + features + held + rows * step_bytes(recipe, networks.widths)
 
 
 def _and(names: Sequence[str]) -> str:
