@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pamfn.replicas.axis import FusionAxis
+from pamfn.replicas.products import is_worth_chunks, product
 
 
 class Linear(nn.Module):
@@ -43,6 +44,8 @@ class Linear(nn.Module):
 
 def batched_linear(x_RD: Tensor, weight_ROI: Tensor, bias_RO: Tensor | None) -> Tensor:
     """Returns W x + b for every row: (rows, ..., in) to (rows, ..., out)."""
+    if is_worth_chunks(x_RD, weight_ROI):
+        return product(x_RD, weight_ROI, bias_RO)
     shape = x_RD.shape
     x_RNI, weight_RIO = x_RD.reshape(shape[0], -1, shape[-1]), weight_ROI.transpose(1, 2)
     y = torch.bmm(x_RNI, weight_RIO) if bias_RO is None else torch.baddbmm(bias_RO[:, None], x_RNI, weight_RIO)
