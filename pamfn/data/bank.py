@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,42 @@ class Bank:
         videos_RB = videos_RB.to(self.device)
         lengths_RB = torch.where(videos_RB == ABSENT, 0, self.lengths_V[videos_RB.clamp(min=0)])
         longest = int(lengths_RB.max()) if lengths_RB.numel() else 0
+        return self.clips(videos_RB, torch.zeros_like(videos_RB), max(longest, at_least))
+
+
+class StreamBank:
+    """A bank of which every replica reads one modality, all of one width.
+
+    Args:
+        bank: The features.
+        streams_R: Modality of each replica.
+        name: What the features are called that it gives.
+    """
+
+    def __init__(self, bank: Bank, streams_R: Sequence[str], name: str) -> None:
+        self.lengths_V, self.device = bank.lengths_V, bank.device
+        self._banks = {stream: bank.only(stream) for stream in dict.fromkeys(streams_R)}
+        self._rows = {s: [r for r, mine in enumerate(streams_R) if mine == s] for s in self._banks}
+        self._name = name
+
+    def clips(self, videos_RB: Tensor, starts_RB: Tensor, length: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Gathers clips; see `Bank.clips`."""
+        if len(self._banks) == 1:
+            ((stream, bank),) = self._banks.items()
+            x, segments_RB = bank.clips(videos_RB, starts_RB, length)
+            return {self._name: x[stream]}, segments_RB
+        parts: dict[int, tuple[Tensor, Tensor]] = {}
+        for stream, bank in self._banks.items():
+            for row in self._rows[stream]:
+                x, segments_RB = bank.clips(videos_RB[row : row + 1], starts_RB[row : row + 1], length)
+                parts[row] = x[stream], segments_RB
+        in_order = [parts[row] for row in range(len(videos_RB))]
+        return {self._name: torch.cat([x for x, _ in in_order])}, torch.cat([real for _, real in in_order])
+
+    def whole(self, videos_RB: Tensor, at_least: int = 1) -> tuple[dict[str, Tensor], Tensor]:
+        """Gathers whole videos; see `Bank.whole`."""
+        known_RB = videos_RB.to(self.device).clamp(min=0)
+        longest = int(torch.where(videos_RB.to(self.device) == ABSENT, 0, self.lengths_V[known_RB]).max())
         return self.clips(videos_RB, torch.zeros_like(videos_RB), max(longest, at_least))
 
 

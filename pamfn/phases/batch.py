@@ -39,13 +39,18 @@ def next_batch(
         "videos": videos,
         "starts": starts,
         "targets": np.stack([seat.targets_V[mine] for seat, mine in zip(seats, videos, strict=True)]),
-        "keys": sites.keys([seat.replica.seed for seat in seats], [seat.steps for seat in seats]),
+        "keys": sites.keys([s.replica.seed for s in seats], [s.steps for s in seats], streams_of(seats)),
     }
     claims = [seat.claim for seat in seats if seat.claim is not None]
     if claims:
         rows = [c.first + c.places.of(v, s) for c, v, s in zip(claims, videos, starts, strict=True)]
         arrays["places"] = np.stack(rows)
     return arrays, bool((videos != ABSENT).all())
+
+
+def streams_of(seats: Sequence[Seat]) -> list[str]:
+    """Returns the modality of each replica where every one reads one of its own; else nothing."""
+    return [seat.stream for seat in seats if seat.stream]
 
 
 def moved(arrays: dict[str, NDArray[np.generic]], device: torch.device) -> dict[str, Tensor]:

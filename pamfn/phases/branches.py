@@ -20,6 +20,7 @@ from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
 from pamfn.recipe import BRANCH_SETTINGS, Recipe
 from pamfn.replicas.cut import cut, initialise, put
+from pamfn.replicas.noise import STREAM
 from pamfn.seeding import derive
 
 MOMENTS_ROOM = 64  # videos whose moments are taken at once
@@ -42,14 +43,21 @@ def branch_training(recipe: Recipe, modality: str, replicas: Sequence[Replica], 
     Returns:
         A training whose state at progress 1 is the branch that phase 2 takes: its last epoch, not its best.
     """
-    return Training(
-        branch_mould(recipe, modality, bank), [branch_member(recipe, modality, replica, bank) for replica in replicas]
-    )
+    members = [branch_member(recipe, modality, replica, bank) for replica in replicas]
+    return Training(branch_mould(recipe, bank.only(modality)), members)
 
 
-def branch_mould(recipe: Recipe, modality: str, bank: Bank) -> Mould:
-    """Returns the shape of one modality's branches."""
-    return Mould(lambda: build_branch(recipe, modality, bank.widths[modality], 1), bank.only(modality))
+def branch_mould(recipe: Recipe, bank: Bank) -> Mould:
+    """Returns the shape of branches, whichever of the bank's modalities each reads.
+
+    Raises:
+        ValueError: If the modalities are not all of one width.
+    """
+    widths = {*bank.widths.values()}
+    if len(widths) > 1:
+        raise ValueError(f"branches: {bank.widths}: those of different widths have different shapes")
+    (inputs,) = widths
+    return Mould(lambda: build_branch(recipe, STREAM, inputs, 1), bank, stream=STREAM)
 
 
 def branch_mould_settings(recipe: Recipe) -> dict[str, Any]:
@@ -64,11 +72,11 @@ def branch_member(
 ) -> Member:
     """Returns a replica's branch where it starts or, given what `Program.state` returned, goes on."""
     if state is not None:
-        return Member(replica, _plan(recipe), *parts_of(state))
+        return Member(replica, _plan(recipe), *parts_of(state), stream=modality)
     branch = build_branch(recipe, modality, bank.widths[modality], 1)
     initialise(branch, [derive(replica.seed, "branch", modality)])
     fit_standardise(branch, bank, [replica.train])
-    return Member(replica, _plan(recipe), cut(branch, 0))
+    return Member(replica, _plan(recipe), cut(branch, 0), stream=modality)
 
 
 def _plan(recipe: Recipe) -> Plan:

@@ -31,6 +31,7 @@ class Mould:
             every milestone.
         room: Places for videos in a batch, at least: with as many for any company, a replica's numbers do not depend on
             who has the largest batch.
+        stream: What the network calls the stream that it reads, where every replica reads one of its own; else empty.
         cache: Makes the maps of the fixed branches, where the network is built without them; None if it has them.
     """
 
@@ -40,6 +41,7 @@ class Mould:
     is_head: Callable[[str], bool] = field(default=lambda name: False)
     health: Callable[[nn.Module, int], Sequence[str]] = field(default=_healthy)
     room: int = 0
+    stream: str = ""
     cache: Callable[[], FeatureCache] | None = None
 
     def network(self) -> tuple[nn.Module, FusionAxis | None]:
@@ -61,6 +63,7 @@ class Member:
         steps: Steps that it has done.
         nets: Its FusionNets K; 1 for a network without them.
         standing: The fixed branches that it stands on, where the network is built without them.
+        stream: The modality that it reads, where every replica reads one of its own.
     """
 
     replica: Replica
@@ -70,3 +73,4 @@ class Member:
     steps: int = 0
     nets: int = 1
     standing: Standing | None = None
+    stream: str = ""

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pamfn.data.bank import ABSENT
-from pamfn.phases.batch import moved, next_batch
+from pamfn.data.bank import ABSENT, Bank, StreamBank
+from pamfn.phases.batch import moved, next_batch, streams_of
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.report import Report
 from pamfn.phases.scoring import correlate, predict
@@ -144,7 +144,9 @@ class Program:
         before = [statistics.clone() for statistics in self._pack.statistics()]
         arrays, self._full = next_batch(self.seats, active, self._room, self._sites)
         try:
-            loss_R = self._gradients((self._pack.layout, len(arrays["keys"])), moved(arrays, self.bank.device))
+            loss_R = self._gradients(
+                (self._pack.layout, len(arrays["keys"]), *streams_of(self.seats)), moved(arrays, self.bank.device)
+            )
         except torch.OutOfMemoryError:
             for statistics, was in zip(self._pack.statistics(), before, strict=True):
                 statistics.copy_(was)
@@ -162,7 +164,7 @@ class Program:
         Everything that depends on values comes with the inputs, so that a GPU can be told once what to do.
         """
         plan, videos_RB = self.seats[0].plan, inputs["videos"]
-        x, real_RB = self.bank.clips(videos_RB, inputs["starts"], plan.clip)
+        x, real_RB = self._read_by(self.seats).clips(videos_RB, inputs["starts"], plan.clip)
         given = {} if self._cache is None else {"given": self._cache.clips(inputs["places"])}
         if plan.padding == "mask":
             segments = Segments(plan.clip, real_RB)
@@ -171,7 +173,8 @@ class Program:
             counted_RB = None if full else (videos_RB != ABSENT) * plan.clip
             segments = Segments(plan.clip, counted_RB, ragged=False, real_RB=real_RB)
         seeds, steps = [seat.replica.seed for seat in self.seats], [seat.steps for seat in self.seats]
-        noise = Noise(seeds, steps, self.bank.device, sites=self._sites, keys=inputs["keys"])
+        streams, known = streams_of(self.seats), inputs["keys"]
+        noise = Noise(seeds, steps, self.bank.device, streams=streams, sites=self._sites, keys=known)
         self._pack.zero_grad()
         score_RB = self.network(x, segments, noise, **given).score_RB
         there_RB = videos_RB != ABSENT
@@ -179,6 +182,10 @@ class Program:
         loss_R = error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)  # the mean squared error of Sec. III-F
         loss_R.sum().backward()  # type: ignore[no-untyped-call]
         return loss_R.detach()
+
+    def _read_by(self, seats: Sequence[Seat]) -> Bank | StreamBank:
+        """Returns the features as replicas read them."""
+        return StreamBank(self.bank, streams_of(seats), self.mould.stream) if self.mould.stream else self.bank
 
     def report(self, seats: Sequence[Seat], progress: float, *, score: bool = True) -> Report:
         """Returns where replicas stand; the mean of their losses begins anew.
@@ -234,7 +241,9 @@ class Program:
             return self._cache.whole([seat.claim for seat in seats if seat.claim is not None], videos_RB, steps)
 
         noisy, cached = seats[0].plan.evaluation_noise, self._cache is not None
-        return predict(network, self.bank, asked, noise=noise if noisy else None, given=given if cached else None)
+        return predict(
+            network, self._read_by(seats), asked, noise=noise if noisy else None, given=given if cached else None
+        )
 
     def _some(self, seats: Sequence[Seat]) -> torch.nn.Module:
         """Returns a network of some of the replicas, for scoring."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pamfn.data.bank import ABSENT, Bank
+from pamfn.data.bank import ABSENT, Bank, StreamBank
 from pamfn.metrics import is_constant, spearman
 from pamfn.phases.replica import Replica
 from pamfn.replicas.noise import Noise
@@ -21,7 +21,7 @@ ROOM = 16384  # segments of all replicas in one batch; bounds the memory of scor
 @torch.no_grad()
 def predict(
     network: nn.Module,
-    bank: Bank,
+    bank: Bank | StreamBank,
     videos: Sequence[NDArray[np.int64]],
     *,
     noise: Callable[[NDArray[np.int64]], Noise] | None = None,

@@ -29,6 +29,7 @@ class Seat:
         targets_V: That, of every video.
         row: Its row; moves up when a replica before it goes.
         nets: Its FusionNets K.
+        stream: The modality that it reads, where every replica reads one of its own.
         standing: The fixed branches that it stands on, if its program keeps their maps.
         claim: Where those are.
         steps: Steps done.
@@ -41,7 +42,7 @@ class Seat:
         self.plan: Plan = member.plan
         self.row, self.nets = row, member.nets
         self.steps = self.goal = self.counted_from = member.steps
-        self.standing = member.standing
+        self.standing, self.stream = member.standing, member.stream
         self.claim: Claim | None = None
         mine = self.replica
         self.target: Target = fit_target(self.plan.target, mine.scores_V[mine.train], mine.largest)

@@ -17,6 +17,8 @@ from torch import Tensor
 from pamfn.replicas.axis import MOST_NETS
 from pamfn.seeding import derive
 
+STREAM = "*"  # in a site's name, stands for the stream that a replica reads
+
 
 class Sites:
     """The places of a network where random numbers are drawn, numbered as they are met."""
@@ -28,9 +30,15 @@ class Sites:
         """Returns a site's number."""
         return self._numbers.setdefault(site, len(self._numbers))
 
-    def keys(self, seeds: Sequence[int], steps: Sequence[int]) -> NDArray[np.int32]:
-        """Returns the keys of all sites met so far, (sites, 2, R): all that the numbers of a step depend on."""
-        return _keys(_state(seeds, steps), tuple(self._numbers))
+    def keys(self, seeds: Sequence[int], steps: Sequence[int], streams: Sequence[str] = ()) -> NDArray[np.int32]:
+        """Returns the keys of all sites met so far, (sites, 2, R): all that the numbers of a step depend on.
+
+        Args:
+            seeds: Seed of each replica.
+            steps: Step of each replica.
+            streams: Which stream each replica reads, where every one reads its own; its site is named by that.
+        """
+        return _keys(_state(seeds, steps), tuple(self._numbers), tuple(streams))
 
 
 class Noise:
@@ -40,6 +48,7 @@ class Noise:
         seeds: Seed of each replica.
         steps: Step of each replica (replicas may be at different steps).
         device: Where the numbers are made.
+        streams: Which stream each replica reads, where every one reads its own.
         sites: The sites that were met before, whose keys are made and moved to the device at once.
         keys: What ``sites.keys`` returned for these seeds and steps, on the device, where it is there already.
     """
@@ -50,13 +59,14 @@ class Noise:
         steps: Sequence[int],
         device: torch.device | str = "cpu",
         *,
+        streams: Sequence[str] = (),
         sites: Sites | None = None,
         keys: Tensor | None = None,
     ) -> None:
-        self._seeds, self._steps, self._device = seeds, steps, torch.device(device)
+        self._seeds, self._steps, self._streams, self._device = seeds, steps, tuple(streams), torch.device(device)
         self._sites = Sites() if sites is None else sites
         if keys is None:
-            keys = torch.from_numpy(self._sites.keys(seeds, steps)).to(self._device, non_blocking=True)
+            keys = torch.from_numpy(self._sites.keys(seeds, steps, streams)).to(self._device, non_blocking=True)
         self._known = keys
 
     def dropout(self, x_RD: Tensor, probability: float, site: str) -> Tensor:
@@ -93,7 +103,8 @@ class Noise:
         if number < len(self._known):
             keys = self._known[number]
         else:
-            keys = torch.from_numpy(_keys(_state(self._seeds, self._steps), (site,))[0]).to(self._device)
+            made = _keys(_state(self._seeds, self._steps), (site,), self._streams)
+            keys = torch.from_numpy(made[0]).to(self._device)
         shape = (-1, *(1,) * counter.ndim)
         x = counter[None] * keys[0].view(shape)
         x += keys[1].view(shape)
@@ -104,10 +115,12 @@ def _state(seeds: Sequence[int], steps: Sequence[int]) -> NDArray[np.uint64]:
     return _scramble(np.asarray(seeds, np.uint64) ^ _scramble(np.asarray(steps, np.uint64)))
 
 
-def _keys(state_R: NDArray[np.uint64], sites: tuple[str, ...]) -> NDArray[np.int32]:
+def _keys(state_R: NDArray[np.uint64], sites: tuple[str, ...], streams: tuple[str, ...]) -> NDArray[np.int32]:
     """Returns what the hashes of sites are multiplied by, and what is added to them, (sites, 2, R)."""
-    site_S1 = np.array([_site_key(site) for site in sites], dtype=np.uint64)[:, None]
-    keys_SR = _scramble(state_R ^ site_S1)
+    own = streams or ("",)
+    names = [[_site_key(site.replace(STREAM, stream, 1)) for stream in own] for site in sites]
+    site_SR = np.array(names, dtype=np.uint64).reshape(len(sites), len(own))
+    keys_SR = _scramble(state_R ^ site_SR)
     multiply = ((keys_SR >> np.uint64(32)) | np.uint64(1)).astype(np.uint32).view(np.int32)
     return np.stack([multiply, keys_SR.astype(np.uint32).view(np.int32)], axis=1)
 

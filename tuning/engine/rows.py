@@ -62,9 +62,10 @@ class DeviceRows:
         self, recipe: Recipe, modality: str, replicas: Sequence[Replica], bank: Bank, *, score: bool
     ) -> tuple[Report, list[dict[str, Tensor]]]:
         """Trains one modality's branch for every replica; see `tuning.pretraining.BranchTrainer`."""
-        key = ("branch", modality, repr(branch_mould_settings(recipe)))
+        alike = [name for name, width in bank.widths.items() if width == bank.widths[modality]]
+        key = ("branch", *alike, repr(branch_mould_settings(recipe)))
         rows = BRANCHES * rows_at_once(recipe, bank.widths, bank.device)
-        shape = Shape(key, partial(branch_mould, recipe, modality, bank), rows, _needs(recipe, bank))
+        shape = Shape(key, partial(branch_mould, recipe, bank.only(*alike)), rows, _needs(recipe, bank))
 
         def member(replica: Replica, state: State | None) -> Member:
             return branch_member(recipe, modality, replica, bank, state)

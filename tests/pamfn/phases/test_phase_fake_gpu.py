@@ -78,8 +78,8 @@ def test_a_step_on_kept_maps_asks_for_no_value() -> None:
 def test_a_step_of_phase_1_asks_for_no_value() -> None:
     settings = settings_of("phase1", width=16)
     members = [branch_member(settings, "rgb", mine, BANK) for mine in REPLICAS]
-    known = stepped(branch_mould(settings, "rgb", BANK), members)
-    assert differentiated(branch_mould(settings, "rgb", bank_elsewhere()), members, known).device == ELSEWHERE
+    known = stepped(branch_mould(settings, BANK.only("rgb")), members)
+    assert differentiated(branch_mould(settings, bank_elsewhere().only("rgb")), members, known).device == ELSEWHERE
 
 
 def test_the_check_finds_a_value_that_is_asked_for_and_a_tensor_that_is_on_the_host() -> None:
@@ -90,7 +90,7 @@ def test_the_check_finds_a_value_that_is_asked_for_and_a_tensor_that_is_on_the_h
 
 
 def test_a_batch_is_chosen_without_the_device() -> None:
-    program = Program(branch_mould(settings_of("phase1"), "rgb", BANK))
+    program = Program(branch_mould(settings_of("phase1"), BANK.only("rgb")))
     seats = program.admit([branch_member(settings_of("phase1"), "rgb", mine, BANK) for mine in REPLICAS])
     arrays, full = next_batch(seats, np.array([True, False, True]), 5, program._sites)
     assert all(isinstance(array, np.ndarray) for array in arrays.values())

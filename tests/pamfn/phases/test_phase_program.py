@@ -285,7 +285,7 @@ def test_a_nan_in_one_replicas_maps_reaches_no_other() -> None:
 
 
 def test_branches_come_and_go_as_well() -> None:
-    shape = dataclasses.replace(branch_mould(SETTINGS, "rgb", BANK), room=5)
+    shape = dataclasses.replace(branch_mould(SETTINGS, BANK.only("rgb")), room=5)
     states = []
     for guest in (0, 3):
         program = Program(shape)
@@ -297,3 +297,21 @@ def test_branches_come_and_go_as_well() -> None:
         states.append((program.state(b), program.state(c)))
     assert same(states[0][0], states[1][0])
     assert same(states[0][1], states[1][1])
+
+
+def test_branches_of_modalities_of_one_width_are_rows_of_one_program() -> None:
+    widths = {"rgb": 5, "flow": 5, "audio": 3}
+    features = planted(widths=widths)
+    bank = Bank.of(features)
+    rows = [("flow", 0), ("rgb", 1), ("rgb", 0), ("flow", 2)]
+    together = Program(branch_mould(SETTINGS, bank.only("rgb", "flow")))
+    seats = together.admit([branch_member(SETTINGS, name, REPLICAS[i], bank) for name, i in rows])
+    trained(together, seats, 20)
+    for (name, i), seat, scores in zip(rows, seats, together.predict(seats), strict=True):
+        alone = Program(branch_mould(SETTINGS, bank.only(name)))
+        (single,) = alone.admit([branch_member(SETTINGS, name, REPLICAS[i], bank)])
+        trained(alone, [single], 20)
+        np.testing.assert_allclose(scores, alone.predict([single])[0], atol=1e-5)
+        assert together.state(seat).keys() == alone.state(single).keys()
+    with pytest.raises(ValueError, match="different shapes"):
+        branch_mould(SETTINGS, bank)
