@@ -9,6 +9,7 @@ import re
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from launching import Launch, quick, tracked
@@ -39,6 +40,7 @@ def _story(tmp_path_factory, launch_home):
     launch, killed = Launch(folder, launch_home, *STUDY), []
     journal = folder / "studies" / "quickstart" / "decisions.jsonl"
     launch.wait_for(r"trial +\d+  started")
+    with_torch = [pid for pid in launch.workers() if "libtorch" in Path(f"/proc/{pid}/maps").read_text()]
     for kill in range(KILLS):
         before = reports(journal)
         launch.wait_until(lambda before=before: reports(journal) > before + 1)
@@ -51,13 +53,18 @@ def _story(tmp_path_factory, launch_home):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
     at = sum(trial.over for trial in read_trials(Journal(journal).events).values())
-    return folder, killed, at, launch.ended(600), Journal(journal).events
+    return folder, killed, at, with_torch, launch.ended(600), Journal(journal).events
 
 
 def test_it_was_killed_in_the_middle_of_things(story):
     _, killed, at, *_ = story
     assert len(set(killed)) == KILLS
     assert at < TRIALS
+
+
+def test_a_trials_own_process_has_no_torch_in_it(story):
+    *_, with_torch, _, _ = story
+    assert with_torch == []
 
 
 def test_it_ends_in_good_order(story):

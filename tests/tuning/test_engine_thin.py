@@ -167,10 +167,11 @@ def test_letting_go_names_the_process_and_is_done_once():
 def test_a_trials_own_process_imports_neither_torch_nor_mlflow():
     script = """
 import pickle, sys
+from tuning.engine.actor import Engine
 from tuning.engine.calls import Engines
-from tuning.engine.thin import ThinTrial, nothing
 from tuning.engine.status import Pace
-pickle.loads(pickle.dumps((ThinTrial, Engines([]), Pace)))
+from tuning.engine.thin import ThinTrial, nothing
+pickle.loads(pickle.dumps((ThinTrial, Engine, Engines([]), Pace)))
 print([name for name in ("torch", "mlflow", "scipy", "hyperopt", "pamfn") if name in sys.modules])
 """
     paths = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -41,7 +41,7 @@ class Engines:
     def advance(
         self, engine: int, trial_id: str, config: Mapping[str, Any], token: str, told: int
     ) -> Mapping[str, Any]:
-        """Has an engine advance a trial; see `tuning.engine.actor.Engine.advance`.
+        """Has an engine advance a trial; see `tuning.engine.residence.Residence.advance`.
 
         Raises:
             EngineLost: If the engine does not live to say what came of it.

@@ -12,8 +12,9 @@ from typing import Any, Protocol, Self
 import ray
 
 from pamfn.data.features import Contents, contents_of
-from tuning.engine.actor import DeviceLike, Engine, Setting
+from tuning.engine.actor import Engine
 from tuning.engine.calls import Engines
+from tuning.engine.residence import DeviceLike, Setting
 from tuning.engine.status import DeviceStatus, Pace
 from tuning.engine.watch import Watched
 from tuning.study import Study

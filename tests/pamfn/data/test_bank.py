@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,19 @@ def test_the_bank_does_not_share_memory_with_the_features() -> None:
 def test_an_empty_bank_is_refused() -> None:
     with pytest.raises(ValueError, match=r"a bank needs videos and features; given 0 and \['rgb', 'audio'\]"):
         Bank.of(small_set().subset([]))
+
+
+def test_a_bank_over_another_banks_arrays_says_the_same_without_a_copy() -> None:
+    bank = Bank.of(small_set())
+    arrays = bank.arrays()
+    for values in (*arrays["rows"].values(), *arrays["videos"].values()):
+        values.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = Bank.over(arrays)
+    videos = torch.tensor([[2, 0, -1]])
+    assert other._rows_SD["rgb"].data_ptr() == bank._rows_SD["rgb"].data_ptr()
+    (mine, mine_lengths), (theirs, their_lengths) = other.whole(videos), bank.whole(videos)
+    assert all(torch.equal(mine[name], theirs[name]) for name in ("rgb", "audio"))
+    assert torch.equal(mine_lengths, their_lengths)
+    assert other.widths == bank.widths

@@ -1,4 +1,4 @@
-"""An engine's process without Ray: the same trials as without it, handed over, let go and taken up again."""
+"""What an engine holds, without Ray: the same trials as without it, handed over, let go and taken up again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from planted_study import CONFIG, ran, small_study, timeless
 
-from tuning.engine.actor import Engine, Setting
 from tuning.engine.device import Device
+from tuning.engine.residence import Residence, Setting
 from tuning.keeping import FOLDER, newest_checkpoint
 from tuning.study_data import split_data
 
@@ -17,10 +17,7 @@ TOLERANCE = 1e-3  # of a correlation over a few videos; rows of another number t
 
 def engine_of(study, launch=1):
     features, bank = split_data(study, ("train",), "cpu")
-    engine = Engine(Setting(study, launch, "cpu", 1, Device))
-    assert engine.status() is None
-    engine.load(features, bank.arrays())
-    return engine
+    return Residence(Setting(study, launch, "cpu", 1, Device), features, bank.arrays())
 
 
 @pytest.fixture(name="study")
@@ -32,7 +29,7 @@ def _study(planted_shards, tmp_path):
 def _engine(study):
     engine = engine_of(study)
     yield engine
-    engine._device.close()
+    engine.close()
 
 
 def advanced(engine, token="a", told=0, trial="0000", **changes):
@@ -69,7 +66,7 @@ def test_another_engine_goes_on_where_a_lost_one_wrote_last_and_reports_that_fir
     assert [result["rung"] for result in onward] == [1, 2]
     assert onward[-1]["val_spearman"] == pytest.approx(whole[-1]["val_spearman"], abs=TOLERANCE)
     assert onward[-1]["attempt"] == 1
-    other._device.close()
+    other.close()
 
 
 def test_another_process_of_the_same_trial_takes_it_over(engine):
