@@ -38,6 +38,10 @@ class ClusterError(RuntimeError):
     """There is no cluster to run on; the message is one line with the address and the way out."""
 
 
+class NoEngine(ClusterError):  # noqa: N818  # reads as what it is
+    """The cluster is there, and no engine can start on it; the message is one line that says why."""
+
+
 @dataclass(frozen=True)
 class Room:
     """What one engine takes, or without engines one trial, and how many fit at once.

@@ -2,8 +2,8 @@
 
 python -m tuning.launch --space rg.yaml --data shards/rg
 
-Exit 0: done; 1: some trials failed, or MLflow went away; 2: the request was wrong and nothing was started;
-130: interrupted.
+Exit 0: done; 1: some trials failed, no engine could start, or MLflow went away; 2: the request was wrong and nothing
+was started; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pamfn.data.features import Contents
-from tuning.cluster import ClusterError, Room, ray_cluster, room_on, storage_faults
+from tuning.cluster import ClusterError, NoEngine, Room, ray_cluster, room_on, storage_faults
 from tuning.console import Console, LastingOutput
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.interruption import Interruption
@@ -75,7 +75,7 @@ def _launch(
         if not Path(study.storage, FILE).exists():
             raise
         return _say(f"interrupted; resume with: {shlex.join(again)}", INTERRUPTED)
-    except TrackingError as error:
+    except (TrackingError, NoEngine) as error:
         if not Path(study.storage, FILE).exists():
             raise
         return _say(f"{error}\nresume with: {shlex.join(again)}", SOME_FAILED)

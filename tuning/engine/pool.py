@@ -11,14 +11,14 @@ from typing import Any, Protocol, Self
 
 import ray
 
-from pamfn.data.features import Contents, contents_of
 from tuning.engine.actor import Engine
 from tuning.engine.calls import Engines
+from tuning.engine.loading import first_of, read, waited_for
 from tuning.engine.residence import DeviceLike, Setting
+from tuning.engine.resident import one_line
 from tuning.engine.status import DeviceStatus, Pace
 from tuning.engine.watch import Watched
 from tuning.study import Study
-from tuning.study_data import split_data
 
 ASK_EVERY = 2.0  # seconds between two questions to an engine
 TELL_EVERY = 10.0  # seconds between two words on the engines
@@ -98,8 +98,7 @@ class EnginePool:
         """Starts the engines, and returns when the first of them answers.
 
         Raises:
-            ValueError: If the data changed since the study started.
-            ray.exceptions.RayError: If no engine can start.
+            NoEngine: If the data cannot be read, or an engine cannot start with them.
         """
         try:
             self._start()
@@ -156,12 +155,9 @@ class EnginePool:
 
     def _start(self) -> None:
         wanted, study = self._wanted, self._study
-        read = ray.remote(num_cpus=0, num_returns=2, max_retries=3, max_calls=1)(_read)
-        self._data = read.remote(study)
-        try:
-            ray.get(self._data[0])
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+        reading = ray.remote(num_cpus=0, num_returns=2, max_retries=3, max_calls=1)(read)
+        self._data = reading.remote(study)
+        waited_for(self._data[0])
         groups = {"advance": wanted.trials + SPARE, "status": 2}
         actor = ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups=groups)(Engine)
         actor = actor.options(num_cpus=wanted.cpu, num_gpus=wanted.gpu)
@@ -169,8 +165,7 @@ class EnginePool:
         self._handles = [actor.remote(setting) for _ in range(wanted.count)]
         self._watched = [Watched(number, wanted.patience) for number in range(wanted.count)]
         self._loading = {number: handle.load.remote(*self._data) for number, handle in enumerate(self._handles)}
-        (first, *_), _ = ray.wait(list(self._loading.values()))
-        numerics = ray.get(first)
+        numerics = first_of(list(self._loading.values()))
         for listener in self._listeners:
             listener.devices_started(numerics)
         self._told = time.monotonic()
@@ -220,7 +215,7 @@ class EnginePool:
             try:
                 ray.get(loading)
             except ray.exceptions.RayTaskError as error:
-                line = f"engine {engine} cannot take the data: {error.cause!r}"
+                line = f"engine {engine} cannot take the data: {one_line(error.cause)}"
                 with self._lock:
                     self._lines += [line] if line not in self._said else []
                     self._said.add(line)
@@ -234,13 +229,3 @@ class EnginePool:
             why = f"has done nothing for {watched.patience:g} s; it starts again, its trials from their checkpoints"
             self._lines.append(f"engine {watched.engine} {why}")
             watched.lost()
-
-
-def _read(study: Study) -> tuple[Contents, dict[str, dict[str, Any]]]:
-    """Runs as a task: returns what is known of a study's training videos, and their features, to be put in memory.
-
-    Raises:
-        ValueError: If the shards changed since the study started.
-    """
-    features, bank = split_data(study, ("train",), "cpu")
-    return Contents(**contents_of(features, range(len(features)))), bank.arrays()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from tuning.cohort import CohortMaker
 from tuning.engine.leash import LetGo, leashed
 from tuning.engine.meter import Meter
 from tuning.engine.publishing import Publisher
-from tuning.engine.resident import Resident
+from tuning.engine.resident import Resident, one_line
 from tuning.engine.status import DeviceStatus
 from tuning.keeping import FOLDER, newest_checkpoint
 from tuning.precision import numerics
@@ -127,7 +126,7 @@ class Residence:
         except Exception as error:  # whatever it is, it is the trial's, and the other trials go on
             _LOGGER.exception("trial %s", trial_id)
             self._drop(trial_id, resident)
-            return {"error": " ".join("".join(traceback.format_exception_only(error)).split())}
+            return {"error": one_line(error)}
 
     def release(self, trial_id: str, token: str | None) -> None:
         """Lets a trial go.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -104,3 +105,8 @@ class Resident:
                     trial.close()
             finally:
                 self._turn.release()
+
+
+def one_line(error: BaseException) -> str:
+    """Returns an exception as people are told of it: its type and message in one line."""
+    return " ".join("".join(traceback.format_exception_only(error)).split())
