@@ -35,6 +35,7 @@ class Bank:
         self._rows_SD = rows_SD
         self._offsets_V = offsets_V
         self._zeros = next(iter(rows_SD.values())).shape[0] - 1
+        self._host_lengths_V: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, features: FeatureSet, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Bank:
@@ -73,6 +74,13 @@ class Bank:
         """Where the features are."""
         return self.lengths_V.device
 
+    @property
+    def lengths_of_videos(self) -> NDArray[np.int64]:
+        """Segments of each video, on the host."""
+        if self._host_lengths_V is None:
+            self._host_lengths_V = self.lengths_V.cpu().numpy()
+        return self._host_lengths_V
+
     def only(self, *modalities: str) -> Bank:
         """Returns a bank of these modalities in this order, over the same memory.
 
@@ -82,7 +90,9 @@ class Bank:
         unknown = [name for name in modalities if name not in self._rows_SD]
         if unknown:
             raise ValueError(f"modalities: no {', '.join(unknown)}; the bank holds {', '.join(self._rows_SD)}")
-        return Bank({name: self._rows_SD[name] for name in modalities}, self._offsets_V, self.lengths_V)
+        bank = Bank({name: self._rows_SD[name] for name in modalities}, self._offsets_V, self.lengths_V)
+        bank._host_lengths_V = self._host_lengths_V
+        return bank
 
     def clips(self, videos_RB: Tensor, starts_RB: Tensor, length: int) -> tuple[dict[str, Tensor], Tensor]:
         """Gathers clips of ``length`` segments; what lies beyond a video's end is exactly zero.
@@ -128,7 +138,7 @@ class StreamBank:
     """
 
     def __init__(self, bank: Bank, streams_R: Sequence[str], name: str) -> None:
-        self.lengths_V, self.device = bank.lengths_V, bank.device
+        self.lengths_V, self.device, self.lengths_of_videos = bank.lengths_V, bank.device, bank.lengths_of_videos
         self._banks = {stream: bank.only(stream) for stream in dict.fromkeys(streams_R)}
         self._rows = {s: [r for r, mine in enumerate(streams_R) if mine == s] for s in self._banks}
         self._name = name
@@ -146,12 +156,6 @@ class StreamBank:
                 parts[row] = x[stream], segments_RB
         in_order = [parts[row] for row in range(len(videos_RB))]
         return {self._name: torch.cat([x for x, _ in in_order])}, torch.cat([real for _, real in in_order])
-
-    def whole(self, videos_RB: Tensor, at_least: int = 1) -> tuple[dict[str, Tensor], Tensor]:
-        """Gathers whole videos; see `Bank.whole`."""
-        known_RB = videos_RB.to(self.device).clamp(min=0)
-        longest = int(torch.where(videos_RB.to(self.device) == ABSENT, 0, self.lengths_V[known_RB]).max())
-        return self.clips(videos_RB, torch.zeros_like(videos_RB), max(longest, at_least))
 
 
 def _with_zero_row(values_SD: NDArray[Any], device: torch.device | str, dtype: torch.dtype) -> Tensor:

@@ -107,7 +107,7 @@ class FeatureCache:
 
     def __init__(self, recipe: Recipe, bank: Bank, modalities: Sequence[str], clips: int) -> None:
         self._recipe, self._bank, self.modalities = recipe, bank, tuple(modalities)
-        self._lengths_V = bank.lengths_V.cpu().numpy()
+        self._lengths_V = bank.lengths_of_videos
         steps = map_steps(recipe.clip, recipe.stages)
         self._maps = {
             name: [torch.empty(clips, t, recipe.width, device=bank.device) for t in steps] for name in modalities

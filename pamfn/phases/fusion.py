@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch
@@ -75,7 +75,8 @@ def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0) -> Mould:
         bank.only(*read),
         leave=_below(truly),
         is_head=lambda name: name.startswith("head."),
-        health=_temperature_faults,
+        vital=lambda network: cast("PAMFN", network).tau_R,
+        verdict=_temperature_fault,
         cache=(lambda: FeatureCache(recipe, bank, truly, clips)) if clips else None,
     )
 
@@ -96,7 +97,7 @@ def clips_to_keep(recipe: Recipe, replicas: Sequence[Replica], bank: Bank, room:
         bank: The features.
         room: Bytes.
     """
-    truly, lengths_V = truly_fixed(recipe, bank), bank.lengths_V.cpu().numpy()
+    truly, lengths_V = truly_fixed(recipe, bank), bank.lengths_of_videos
     if not truly:
         return 0
     return cache_clips(recipe, truly, [Places(replica, lengths_V, recipe.clip) for replica in replicas], room)
@@ -225,7 +226,6 @@ def _plan(recipe: Recipe, replica: Replica) -> Plan:
     )
 
 
-def _temperature_faults(network: nn.Module, rows: int) -> list[str]:
-    """Returns why a replica's temperature ends it: at 0 or below, Eq. 10 would turn the decision round."""
-    temperatures = cast("PAMFN", network).tau_R.tolist()
-    return [f"diverged: temperature {tau:g} is not above 0" if tau <= 0 else "" for tau in temperatures]
+def _temperature_fault(tau: float) -> str:
+    """Returns why a temperature ends its replica: at 0 or below, Eq. 10 would turn the decision round."""
+    return f"diverged: temperature {tau:g} is not above 0" if tau <= 0 else ""

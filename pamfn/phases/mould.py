@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -14,10 +14,6 @@ from pamfn.phases.replica import Replica
 from pamfn.replicas.axis import FusionAxis
 
 
-def _healthy(network: nn.Module, rows: int) -> list[str]:
-    return [""] * rows
-
-
 @dataclass(frozen=True, eq=False)
 class Mould:
     """The shape of the networks of one program.
@@ -27,8 +23,9 @@ class Mould:
         bank: Features of the videos, in the network's modalities.
         leave: Prefixes of names that no training changes and that a replica's state leaves out.
         is_head: Tells the head's parameters by name.
-        health: Given a stacked network and its replicas, returns why each cannot go on, or empty strings; asked at
-            every milestone.
+        vital: Returns a number of each replica of a stacked network, (R,), that tells whether it can go on; None if
+            there is none.
+        verdict: Returns of such a number why its replica cannot go on; empty if it can. Asked at every milestone.
         room: Places for videos in a batch, at least: with as many for any company, a replica's numbers do not depend on
             who has the largest batch.
         stream: What the network calls the stream that it reads, where every replica reads one of its own; else empty.
@@ -39,7 +36,8 @@ class Mould:
     bank: Bank
     leave: tuple[str, ...] = ()
     is_head: Callable[[str], bool] = field(default=lambda name: False)
-    health: Callable[[nn.Module, int], Sequence[str]] = field(default=_healthy)
+    vital: Callable[[nn.Module], Tensor] | None = None
+    verdict: Callable[[float], str] = field(default=lambda number: "")
     room: int = 0
     stream: str = ""
     cache: Callable[[], FeatureCache] | None = None

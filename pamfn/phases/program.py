@@ -17,8 +17,9 @@ from torch import Tensor
 from pamfn.data.bank import ABSENT, Bank, StreamBank
 from pamfn.phases.batch import moved, next_batch, streams_of
 from pamfn.phases.mould import Member, Mould
+from pamfn.phases.pending import Pending, Transfer
 from pamfn.phases.report import Report
-from pamfn.phases.scoring import correlate, predict
+from pamfn.phases.scoring import correlate, predicting
 from pamfn.phases.seat import Seat
 from pamfn.replicas.captured import Captured, CudaRecorder
 from pamfn.replicas.cut import cut, put
@@ -49,7 +50,7 @@ class Program:
         self._optimizer: ReplicaOptimizer | None = None
         self._spare: tuple[torch.nn.Module, Pack] | None = None
         self._cache = mould.cache() if mould.cache is not None else None
-        self._lengths_V = self.bank.lengths_V.cpu().numpy()
+        self._lengths_V = self.bank.lengths_of_videos
         self._room = mould.room
         self._loss_R = torch.zeros(0, device=self.bank.device)
         self._full = False  # whether every place of the batch has a video
@@ -188,37 +189,43 @@ class Program:
         return StreamBank(self.bank, streams_of(seats), self.mould.stream) if self.mould.stream else self.bank
 
     def report(self, seats: Sequence[Seat], progress: float, *, score: bool = True) -> Report:
-        """Returns where replicas stand; the mean of their losses begins anew.
+        """Returns where replicas stand; see `asked`, which does not wait for it."""
+        return self.asked(seats, progress, score=score).value()
+
+    def asked(self, seats: Sequence[Seat], progress: float, *, score: bool = True) -> Pending[Report]:
+        """Asks where replicas stand, who are to rest until that is known; the mean of their losses begins anew.
 
         Args:
             seats: The replicas.
             progress: Share of the full budget.
             score: Whether to score their held-out videos.
         """
-        rows = [seat.row for seat in seats]
-        losses = self._mean_losses(seats)
-        health, finite = self.mould.health(self.network, len(self.seats)), self._pack.finite_R().tolist()
-        diverged = [_divergence(loss, finite[row]) for loss, row in zip(losses, rows, strict=True)]
-        ended = [health[row] or other for row, other in zip(rows, diverged, strict=True)]
-        scores: list[float] = []
-        constant = [False] * len(seats)
-        if score:
-            scores, constant = correlate(self.predict(seats), [seat.replica for seat in seats])
-            unscored = "diverged: a predicted score is not finite"
-            ended = [why or (unscored if math.isnan(s) else "") for why, s in zip(ended, scores, strict=True)]
-            scores = [math.nan if why else s for why, s in zip(ended, scores, strict=True)]
-        shown = [math.nan if loss is None else loss for loss in losses]
-        return Report(progress, [seat.epoch for seat in seats], shown, scores, constant, ended)
-
-    def _mean_losses(self, seats: Sequence[Seat]) -> list[float | None]:
-        """Returns each replica's mean loss since it was asked last, None if it rested; the count begins anew."""
-        totals, means = self._loss_R.tolist(), list[float | None]()
+        rows, epochs = [seat.row for seat in seats], [seat.epoch for seat in seats]
+        taken = [seat.steps - seat.counted_from for seat in seats]
+        numbers = [self._loss_R, self._pack.finite_R().to(self._loss_R.dtype)]
+        if self.mould.vital is not None:
+            numbers.append(self.mould.vital(self.network).detach())
+        standing = Pending([Transfer(torch.stack(numbers)[:, rows])], lambda arrived: arrived[0].tolist())
         for seat in seats:
-            taken = seat.steps - seat.counted_from
-            means.append(totals[seat.row] / taken if taken else None)
-            self._loss_R[seat.row] = 0.0
             seat.counted_from = seat.steps
-        return means
+        self._loss_R[rows] = 0.0
+        scores = self._predicting(seats, None) if score else None
+        replicas = [seat.replica for seat in seats]
+
+        def report() -> Report:
+            totals, finite, *vital = standing.value()
+            losses = [total / n if n else math.nan for total, n in zip(totals, taken, strict=True)]
+            why = [self.mould.verdict(number) for number in vital[0]] if vital else [""] * len(rows)
+            ended = [mine or _divergence(*of) for mine, *of in zip(why, losses, taken, finite, strict=True)]
+            if scores is None:
+                return Report(progress, epochs, losses, [], [False] * len(rows), ended)
+            found, constant = correlate(scores.value(), replicas)
+            unscored = "diverged: a predicted score is not finite"
+            ended = [mine or (unscored if math.isnan(s) else "") for mine, s in zip(ended, found, strict=True)]
+            found = [math.nan if mine else s for mine, s in zip(ended, found, strict=True)]
+            return Report(progress, epochs, losses, found, constant, ended)
+
+        return Pending.all([standing, *([scores] if scores is not None else [])], report)
 
     def predict(
         self, seats: Sequence[Seat], videos: Sequence[NDArray[np.int64]] | None = None
@@ -229,6 +236,11 @@ class Program:
             seats: The replicas; if not all of the program, their rows are copied into a smaller network.
             videos: Indices of the videos of each.
         """
+        return self._predicting(seats, videos).value()
+
+    def _predicting(
+        self, seats: Sequence[Seat], videos: Sequence[NDArray[np.int64]] | None
+    ) -> Pending[list[NDArray[np.float64]]]:
         asked = [seat.replica.valid for seat in seats] if videos is None else videos
         network = self.network if list(seats) == self.seats else self._some(seats)
 
@@ -241,7 +253,7 @@ class Program:
             return self._cache.whole([seat.claim for seat in seats if seat.claim is not None], videos_RB, steps)
 
         noisy, cached = seats[0].plan.evaluation_noise, self._cache is not None
-        return predict(
+        return predicting(
             network, self._read_by(seats), asked, noise=noise if noisy else None, given=given if cached else None
         )
 
@@ -287,7 +299,7 @@ def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _divergence(loss: float | None, finite: bool) -> str:
-    if loss is not None and not math.isfinite(loss):
+def _divergence(loss: float, taken: int, finite: float) -> str:
+    if taken and not math.isfinite(loss):
         return "diverged: the training loss is not finite"
     return "" if finite else "diverged: a weight is not finite"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pamfn.data.bank import ABSENT, Bank, StreamBank
 from pamfn.metrics import is_constant, spearman
+from pamfn.phases.pending import Pending, Transfer
 from pamfn.phases.replica import Replica
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.segments import Segments
@@ -18,16 +19,32 @@ from pamfn.replicas.segments import Segments
 ROOM = 16384  # segments of all replicas in one batch; bounds the memory of scoring
 
 
-@torch.no_grad()
+Given = Callable[[NDArray[np.int64], int], Mapping[str, list[Tensor]]]
+Draw = Callable[[NDArray[np.int64]], Noise]
+
+
 def predict(
     network: nn.Module,
     bank: Bank | StreamBank,
     videos: Sequence[NDArray[np.int64]],
     *,
-    noise: Callable[[NDArray[np.int64]], Noise] | None = None,
-    given: Callable[[NDArray[np.int64], int], Mapping[str, list[Tensor]]] | None = None,
+    noise: Draw | None = None,
+    given: Given | None = None,
 ) -> list[NDArray[np.float64]]:
-    """Scores each replica's videos, whole, in evaluation mode.
+    """Scores each replica's videos, whole, in evaluation mode; see `predicting`, which does not wait for it."""
+    return predicting(network, bank, videos, noise=noise, given=given).value()
+
+
+@torch.no_grad()
+def predicting(
+    network: nn.Module,
+    bank: Bank | StreamBank,
+    videos: Sequence[NDArray[np.int64]],
+    *,
+    noise: Draw | None = None,
+    given: Given | None = None,
+) -> Pending[list[NDArray[np.float64]]]:
+    """Has each replica's videos scored, whole, in evaluation mode.
 
     A score is a function of the video alone: the batch a video falls into changes it by rounding only.
 
@@ -45,29 +62,58 @@ def predict(
     """
     was_training = network.training
     network.eval()
-    lengths = bank.lengths_V.cpu().numpy()
-    orders = [np.argsort(-lengths[mine], kind="stable") for mine in videos]
-    scores = [np.zeros(len(mine)) for mine in videos]
+    said, batches = list[Tensor](), list[NDArray[np.int64]]()
+    for steps, places in _batches(videos, bank.lengths_of_videos, alone=noise is not None):
+        batch = np.stack(
+            [np.where(at < 0, ABSENT, mine[at]) if len(mine) else at for at, mine in zip(places, videos, strict=True)]
+        )
+        x, lengths_RB = bank.clips(*_on_device(batch, bank.device), steps)
+        drawn = None if noise is None else noise(batch[:, 0])
+        maps = {} if given is None else {"given": given(batch, steps)}
+        said.append(network(x, Segments(steps, lengths_RB), drawn, **maps).score_RB.double().flatten())
+        batches.append(places)
+    network.train(was_training)
+
+    def scores(arrived: list[Tensor]) -> list[NDArray[np.float64]]:
+        found = [np.zeros(len(mine)) for mine in videos]
+        for values, places in zip(arrived, batches, strict=True):
+            for mine, at, row in zip(found, places, values.numpy().reshape(places.shape), strict=True):
+                mine[at[at >= 0]] = row[at >= 0]
+        return found
+
+    return Pending([Transfer(values) for values in said], scores)
+
+
+def _batches(
+    videos: Sequence[NDArray[np.int64]], lengths_V: NDArray[np.int64], *, alone: bool
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yields batches of videos of similar lengths, the longest first.
+
+    Args:
+        videos: Indices of the videos of each replica.
+        lengths_V: Segments of every video.
+        alone: Whether every video gets a batch of its own.
+
+    Yields:
+        The segments that a batch is padded to, and for each replica the places of its videos in its list, -1 for none.
+    """
+    orders = [np.argsort(-lengths_V[mine], kind="stable") for mine in videos]
     first, most = 0, max((len(mine) for mine in videos), default=0)
     while first < most:
-        longest = max(int(lengths[mine[o[first]]]) for mine, o in zip(videos, orders, strict=True) if first < len(mine))
-        room = 1 if noise is not None else max(1, min(most - first, ROOM // (len(videos) * longest)))
-        batch = np.full((len(videos), room), ABSENT, dtype=np.int64)
-        for r, (mine, order) in enumerate(zip(videos, orders, strict=True)):
-            some = mine[order[first : first + room]]
-            batch[r, : len(some)] = some
-        x, lengths_RB = bank.whole(torch.from_numpy(batch))
-        drawn = None if noise is None else noise(batch[:, 0])
-        steps = next(iter(x.values())).shape[2]
-        maps = {} if given is None else {"given": given(batch, steps)}
-        output = network(x, Segments(steps, lengths_RB), drawn, **maps)
-        score_RB = output.score_RB.double().cpu().numpy()
-        for r, order in enumerate(orders):
+        longest = max(int(lengths_V[m[o[first]]]) for m, o in zip(videos, orders, strict=True) if first < len(m))
+        room = 1 if alone else max(1, min(most - first, ROOM // (len(videos) * longest)))
+        places = np.full((len(videos), room), -1, dtype=np.int64)
+        for row, order in zip(places, orders, strict=True):
             some = order[first : first + room]
-            scores[r][some] = score_RB[r, : len(some)]
+            row[: len(some)] = some
+        yield longest, places
         first += room
-    network.train(was_training)
-    return scores
+
+
+def _on_device(videos_RB: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Returns the videos, and zeros: whole videos begin at their first segment."""
+    here = torch.from_numpy(videos_RB).to(device, non_blocking=True)
+    return here, torch.zeros_like(here)
 
 
 def correlate(scores: Sequence[NDArray[np.float64]], replicas: Sequence[Replica]) -> tuple[list[float], list[bool]]:
