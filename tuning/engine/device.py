@@ -21,6 +21,7 @@ import torch
 
 from pamfn.phases.cache import CacheFull
 from pamfn.phases.memory import keep_freed_memory
+from pamfn.phases.pending import Pending
 from pamfn.phases.program import Program
 from pamfn.phases.report import Report
 from tuning.cohort import CohortMaker
@@ -28,6 +29,7 @@ from tuning.engine.measured import Utilisation, device_name, memory_of
 from tuning.engine.rows import DeviceRows
 from tuning.engine.status import DeviceStatus
 from tuning.engine.tenants import Errand, Shape, State, Tenant
+from tuning.precision import set_precision
 from tuning.study_data import StudyData
 
 _LOGGER = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Device:
         self._most: dict[tuple[object, ...], int] = {}
         self._waiting: deque[Errand] = deque()
         self._running: list[Errand] = []
+        self._reporting: list[tuple[Pending[Report], list[Errand]]] = []
         self._closed = False
         self._began, self._steps, self._replica_steps, self._busy_seconds = time.time(), 0, 0, 0.0
         self._utilisation = Utilisation(self._where, lambda: self._busy_seconds)
@@ -116,7 +119,7 @@ class Device:
         self._ask(lambda: self._release(set(tenants)))
 
     def _release(self, gone: set[Tenant]) -> None:
-        for errand in [e for e in (*self._waiting, *self._running) if e.tenant in gone]:
+        for errand in [e for e in self._errands() if e.tenant in gone]:
             errand.done.cancel()
         self._waiting = deque(e for e in self._waiting if e.tenant not in gone)
         self._running = [e for e in self._running if e.tenant not in gone]
@@ -163,7 +166,7 @@ class Device:
     def _loop(self) -> None:
         try:
             while not self._closed:
-                self._obey(wait=None if not (self._running or self._waiting) else 0.0)
+                self._obey(wait=0.0 if self._running or self._waiting or self._reporting else None)
                 self._place()
                 for program in [p for p in self._programs.values() if p.busy]:
                     self._step(program)
@@ -173,7 +176,7 @@ class Device:
         except BaseException as error:
             self._closed = True
             _LOGGER.exception("the device's loop ended")
-            for errand in (*self._waiting, *self._running):
+            for errand in self._errands():
                 errand.done.set_exception(error)
             raise
 
@@ -192,7 +195,11 @@ class Device:
 
     def _end(self) -> None:
         self._closed = True
-        self._release({errand.tenant for errand in (*self._waiting, *self._running)})
+        self._release({errand.tenant for errand in self._errands()})
+
+    def _errands(self) -> list[Errand]:
+        """Returns all that somebody waits for."""
+        return [*self._waiting, *self._running, *(errand for _, errands in self._reporting for errand in errands)]
 
     def _place(self) -> None:
         """Gives rows to those that wait, the first first; a row that rests makes room for them."""
@@ -252,7 +259,7 @@ class Device:
 
     def _evict(self, program: Program, newcomer: Errand) -> bool:
         """Frees the row of a replica that rests and that nobody has asked for; returns whether there was one."""
-        asked = {errand.tenant for errand in (*self._running, *self._waiting, newcomer)}
+        asked = {errand.tenant for errand in (*self._errands(), newcomer)}
         for tenant in self._residents[program]:
             if tenant.seat is not None and tenant.seat.rests and tenant not in asked:
                 self._leave(tenant, keep=True)
@@ -282,7 +289,10 @@ class Device:
             tenant.idle = tenant.idle + 1 if tenant.seat is not None and tenant.seat.rests else 0
 
     def _tell(self) -> bool:
-        """Reports those that have come to their milestones; returns whether there were any."""
+        """Has those scored that have come to their milestones, and reports what is known; returns whether anything was.
+
+        The device goes on with others while scores are on their way to the host.
+        """
         arrived = [e for e in self._running if e.tenant.seat is not None and e.tenant.seat.rests]
         self._running = [e for e in self._running if e not in arrived]
         groups: dict[tuple[Program, float, bool], list[Errand]] = {}
@@ -290,25 +300,26 @@ class Device:
             assert errand.tenant.program is not None  # who runs has a row
             groups.setdefault((errand.tenant.program, errand.progress, errand.score), []).append(errand)
         for (program, progress, score), errands in groups.items():
-            self._report(program, progress, errands, score=score)
-        return bool(arrived)
-
-    def _report(self, program: Program, progress: float, errands: Sequence[Errand], *, score: bool) -> None:
-        seats = [errand.tenant.seat for errand in errands if errand.tenant.seat is not None]
-        try:
-            report = program.report(seats, progress, score=score)
-        except Exception as error:  # noqa: BLE001  # it goes to all who wait for it
-            for errand in errands:
-                errand.done.set_exception(error)
-            return
-        for i, errand in enumerate(errands):
-            errand.done.set_result(report.of(i))
+            seats = [errand.tenant.seat for errand in errands if errand.tenant.seat is not None]
+            try:
+                self._reporting.append((program.asked(seats, progress, score=score), errands))
+            except Exception as error:  # noqa: BLE001  # it goes to all who wait for it
+                _finish(errands, error)
+        known = [(p, e) for p, e in self._reporting if p.ready or not (self._running or self._waiting)]
+        self._reporting = [(p, e) for p, e in self._reporting if not any(p is other for other, _ in known)]
+        for pending, errands in known:
+            try:
+                _finish(errands, pending.value())
+            except Exception as error:  # noqa: BLE001  # it goes to all who wait for it
+                _finish(errands, error)
+        return bool(known)
 
     def _make_room_of_the_idle(self) -> None:
         """Lets go of rows that have rested for some steps: a narrower program is faster for the others."""
+        asked = {errand.tenant for errand in self._errands()}
         for program, tenants in self._residents.items():
             if program.busy:
-                for tenant in [t for t in tenants if t.idle >= REST]:
+                for tenant in [t for t in tenants if t.idle >= REST and t not in asked]:
                     self._leave(tenant, keep=True)
 
     # --- When something goes wrong ---
@@ -357,7 +368,12 @@ class Device:
         del self._programs[key], self._residents[program]
 
 
-def set_precision(device: torch.device, precision: str) -> None:
-    """Sets how exact matrix products on a GPU are; nothing on a CPU."""
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+def _finish(errands: Sequence[Errand], report: Report | BaseException) -> None:
+    """Tells all who wait for errands what came of them; those that were called back meanwhile wait no more."""
+    for i, errand in enumerate(errands):
+        if errand.done.cancelled():
+            continue
+        if isinstance(report, Report):
+            errand.done.set_result(report.of(i))
+        else:
+            errand.done.set_exception(report)

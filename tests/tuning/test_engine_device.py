@@ -1,0 +1,228 @@
+"""A device's loop: replicas of many trials come and go in its programs, whatever goes wrong with one of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from planted_study import CONFIG, small_study
+
+from pamfn.phases.program import Program
+from tuning.cohort import Cohort
+from tuning.engine.device import Device
+from tuning.study_data import training_data
+
+TOLERANCE = 2e-3  # another number of rows takes another matrix kernel
+
+
+@pytest.fixture(scope="module", name="study")
+def _study(planted_shards, tmp_path_factory):
+    return small_study(planted_shards, tmp_path_factory.mktemp("studies"))
+
+
+@pytest.fixture(scope="module", name="data")
+def _data(study):
+    return training_data(study, "cpu")
+
+
+@pytest.fixture(scope="module", name="branches")
+def _branches(study, data):
+    recipe = study.space.recipe(CONFIG)
+    return {m: Cohort.branches(recipe, m, data.replicas, data.bank, score=False)[1] for m in data.bank.widths}
+
+
+@pytest.fixture(name="device")
+def _device(data):
+    made = Device(data)
+    yield made
+    made.close()
+
+
+class Trials:
+    """Trials of a study that differ in the settings of phase 2, alone or on a device."""
+
+    def __init__(self, study, data, branches):
+        self.study, self.data, self.branches = study, data, branches
+
+    def cohort(self, maker, **changes):
+        recipe = self.study.space.recipe(CONFIG | changes)
+        return maker(recipe, self.data.replicas, self.data.bank, self.branches)
+
+    def alone(self, milestones, **changes):
+        cohort = self.cohort(Cohort, **changes)
+        return [cohort.train(progress) for progress in milestones]
+
+
+@pytest.fixture(name="trials")
+def _trials(study, data, branches):
+    return Trials(study, data, branches)
+
+
+def assert_alike(one, other):
+    assert list(one.losses.values()) == pytest.approx(list(other.losses.values()), abs=TOLERANCE, nan_ok=True)
+    assert list(one.scores) == list(other.scores)
+
+
+def test_trials_in_company_learn_what_they_learn_alone(device, trials):
+    kinds = [{"fusion_nets": k, "lr": lr} for k, lr in ((2, 1e-3), (4, 5e-3), (3, 2e-3), (5, 1e-3))]
+    milestones = (0.3, 0.6, 1.0)
+
+    def trained(changes):
+        cohort = trials.cohort(device.cohorts(), **changes)
+        found = [cohort.train(progress) for progress in milestones]
+        states = cohort.states()
+        cohort.close()
+        return found, states
+
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(trained, kinds))
+    for changes, (found, states) in zip(kinds, together, strict=True):
+        for mine, alone in zip(found, trials.alone(milestones, **changes), strict=True):
+            assert_alike(mine, alone)
+        assert list(states) == [replica.name for replica in trials.data.replicas]
+    status = device.status()
+    assert (status.rows_busy, status.rows_waiting, status.programs) == (0, 0, 1)
+    assert status.replica_steps > 2 * status.steps  # they did train side by side
+
+
+def test_more_replicas_than_rows_take_turns(data, trials):
+    device = Device(data, slots=1)
+    try:
+        cohort = trials.cohort(device.cohorts())
+        found = [cohort.train(progress) for progress in (0.5, 1.0)]
+        for mine, alone in zip(found, trials.alone((0.5, 1.0)), strict=True):
+            assert_alike(mine, alone)
+        assert device.status().steps == device.status().replica_steps
+    finally:
+        device.close()
+
+
+def test_a_trial_that_rests_makes_room_and_goes_on_where_it_stood(data, trials):
+    device = Device(data, slots=len(data.replicas))
+    try:
+        first, second = (trials.cohort(device.cohorts(), lr=lr) for lr in (1e-3, 4e-3))
+        begun = first.train(0.4)
+        guest = second.train(1.0)
+        ended = first.train(1.0)
+        assert_alike(begun, trials.alone((0.4,), lr=1e-3)[0])
+        assert_alike(guest, trials.alone((1.0,), lr=4e-3)[0])
+        assert_alike(ended, trials.alone((0.4, 1.0), lr=1e-3)[1])
+    finally:
+        device.close()
+
+
+def test_a_state_taken_from_a_device_goes_on_elsewhere_and_back(device, trials):
+    here = trials.cohort(device.cohorts())
+    here.train(0.5)
+    states = here.states()
+    here.close()
+    elsewhere, again = trials.cohort(Cohort), trials.cohort(device.cohorts())
+    for cohort in (elsewhere, again):
+        for name, state in states.items():
+            cohort.restore(name, state)
+    assert_alike(again.train(1.0), elsewhere.train(1.0))
+    assert_alike(again.train(1.0), elsewhere.train(1.0))
+
+
+def test_a_trial_that_is_let_go_is_told_so_and_the_others_go_on(device, trials, monkeypatch):
+    step, slow = Program.step, threading.Event()
+
+    def slowly(program):
+        slow.wait(0.02)
+        return step(program)
+
+    monkeypatch.setattr(Program, "step", slowly)
+    leaving, staying = (trials.cohort(device.cohorts(), lr=lr) for lr in (1e-3, 2e-3))
+    with ThreadPoolExecutor(2) as threads:
+        gone, stays = threads.submit(leaving.train, 1.0), threads.submit(staying.train, 1.0)
+        while device.status().replica_steps < 4:
+            time.sleep(0.01)
+        leaving.close()
+        with pytest.raises(CancelledError):
+            gone.result()
+        slow.set()
+        assert_alike(stays.result(), trials.alone((1.0,), lr=2e-3)[0])
+    assert device.status().rows_busy == 0
+
+
+def test_what_goes_wrong_with_one_trial_is_its_own(device, trials):
+    sick = trials.cohort(device.cohorts())
+    sick.restore(sick.names[0], {"step": torch.tensor(0)})
+    with pytest.raises(ValueError, match="missing"):
+        sick.train(1.0)
+    assert_alike(trials.cohort(device.cohorts()).train(1.0), trials.alone((1.0,))[0])
+
+
+def test_a_step_that_raises_is_told_to_all_who_train_there_and_the_device_goes_on(device, trials, monkeypatch):
+    step, fail = Program.step, [True]
+
+    def once(program):
+        if fail:
+            fail.pop()
+            raise ArithmeticError("no such number")
+        return step(program)
+
+    monkeypatch.setattr(Program, "step", once)
+    with pytest.raises(ArithmeticError, match="no such number"):
+        trials.cohort(device.cohorts()).train(1.0)
+    assert_alike(trials.cohort(device.cohorts()).train(1.0), trials.alone((1.0,))[0])
+
+
+def test_out_of_memory_trains_fewer_side_by_side_and_loses_no_step(data, trials, monkeypatch):
+    device, step = Device(data, slots=4), Program.step
+    most = []
+
+    def cramped(program):
+        if len(program.seats) > 1:
+            raise torch.OutOfMemoryError("too many")
+        most.append(len(program.seats))
+        return step(program)
+
+    monkeypatch.setattr(Program, "step", cramped)
+    try:
+        cohort = trials.cohort(device.cohorts())
+        found = cohort.train(1.0)
+    finally:
+        device.close()
+    monkeypatch.setattr(Program, "step", step)
+    assert_alike(found, trials.alone((1.0,))[0])
+    assert set(most) == {1}
+
+
+def test_one_network_that_does_not_fit_is_refused_in_words(device, trials, monkeypatch):
+    def never(program):
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(Program, "step", never)
+    with pytest.raises(MemoryError, match=r"one network of width 8, K = .* needs about .* GB; take a smaller width"):
+        trials.cohort(device.cohorts()).train(1.0)
+
+
+def test_branches_train_on_the_device_as_they_do_alone(device, study, data):
+    recipe = study.space.recipe(CONFIG)
+    with ThreadPoolExecutor(3) as threads:
+        made = list(
+            threads.map(
+                lambda m: device.cohorts().branches(recipe, m, data.replicas, data.bank, score=True), data.bank.widths
+            )
+        )
+    for modality, (report, states) in zip(data.bank.widths, made, strict=True):
+        alone, expected = Cohort.branches(recipe, modality, data.replicas, data.bank, score=True)
+        assert report.losses == pytest.approx(alone.losses, abs=TOLERANCE)
+        for mine, other in zip(states, expected, strict=True):
+            assert mine.keys() == other.keys()
+            for name, value in mine.items():
+                np.testing.assert_allclose(value, other[name], atol=TOLERANCE, err_msg=name)
+
+
+def test_a_device_that_is_closed_says_so(data, trials):
+    device = Device(data)
+    cohort = trials.cohort(device.cohorts())
+    device.close()
+    device.close()
+    with pytest.raises(RuntimeError, match="loop has ended"):
+        cohort.train(1.0)
