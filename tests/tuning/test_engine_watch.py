@@ -67,8 +67,9 @@ def test_the_counts_of_a_process_that_is_gone_are_not_mixed_with_those_of_the_ne
     assert watched.pace() is None
 
 
-def test_an_engine_that_makes_no_step_while_rows_are_busy_is_stuck(watched, clock):
-    busy = replace(IDLE, rows_busy=4, steps=7)
+@pytest.mark.parametrize("work", [{"rows_busy": 4}, {"rows_waiting": 4}])
+def test_an_engine_that_makes_no_step_while_there_is_work_is_stuck(watched, clock, work):
+    busy = replace(IDLE, steps=7, **work)
     watched.answered(busy)
     for clock.now in (30.0, 60.0):
         watched.answered(busy)

@@ -9,6 +9,8 @@ import ray
 
 from tuning.engine.status import DeviceStatus
 
+SOON = 0.5  # seconds for the other engines to answer after the first
+
 
 class EngineLost(RuntimeError):  # noqa: N818  # reads as what happened
     """An engine's process or node was lost while it worked for a trial."""
@@ -25,9 +27,14 @@ class Engines:
         self._handles = tuple(handles)
 
     def statuses(self, seconds: float) -> dict[int, DeviceStatus]:
-        """Returns what each engine does, of those that answer in time: one may be starting, or stuck."""
+        """Returns what each engine does, of those that answer in time: one may be starting, or stuck.
+
+        Args:
+            seconds: How long to wait for the first answer; the others must come soon after it.
+        """
         asked = {handle.status.remote(): number for number, handle in enumerate(self._handles)}
-        answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+        ray.wait(list(asked), num_returns=1, timeout=seconds)
+        answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=SOON)
         found = {}
         for reference in answered:
             try:

@@ -17,8 +17,8 @@ class Watched:
 
     Args:
         engine: Its number.
-        patience: Seconds without an answer, or without a step while rows are busy, after which it is stuck; a program's
-            first step may be compiled for a minute or two.
+        patience: Seconds without an answer, or without a step while rows are busy or wanted, after which it is stuck; a
+            program's first step may be compiled for a minute or two.
         clock: Seconds that never go back.
     """
 
@@ -37,7 +37,8 @@ class Watched:
         now, before = self.clock(), self.status
         if before is None or before.started != status.started:
             self._marks = []
-        if before is None or not status.rows_busy or _done(status) != _done(before):
+        idle = not (status.rows_busy or status.rows_waiting)
+        if before is None or idle or _done(status) != _done(before):
             self._alive = now
         self.status = status
         self._marks.append((now, status))
