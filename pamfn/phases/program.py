@@ -64,6 +64,12 @@ class Program:
         )
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes that one replica holds between steps, with FusionNets as the others have them on average."""
+        nets = len(self.seats) and sum(seat.nets for seat in self.seats) / len(self.seats)
+        return self._pack.replicas.row_bytes + int(nets * self._pack.nets.row_bytes)
+
+    @property
     def busy(self) -> bool:
         """Whether a replica has not come to its goal."""
         return any(not seat.rests for seat in self.seats)

@@ -14,6 +14,7 @@ from planted_study import CONFIG, small_study
 from pamfn.phases.program import Program
 from tuning.cohort import Cohort
 from tuning.engine.device import Device
+from tuning.engine.measured import rows_that_fit
 from tuning.study_data import training_data
 
 TOLERANCE = 2e-3  # another number of rows takes another matrix kernel
@@ -226,3 +227,34 @@ def test_a_device_that_is_closed_says_so(data, trials):
     device.close()
     with pytest.raises(RuntimeError, match="loop has ended"):
         cohort.train(1.0)
+
+
+def test_rows_follow_the_memory_that_a_step_took(data, trials, monkeypatch):
+    class Greedy:
+        """A step that took a tenth of the device for every row."""
+
+        def __init__(self, device):
+            self.bytes = 0
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.bytes = 100 * len(device.programs()[0].seats)
+
+    device = Device(data)
+    monkeypatch.setattr("tuning.engine.device.StepMemory", Greedy)
+    monkeypatch.setattr("tuning.engine.device.memory_of", lambda where: (0, 1000))
+    monkeypatch.setattr(Program, "row_bytes", 0)
+    try:
+        trials.cohort(device.cohorts()).train(1.0)
+        assert device.status().rows_room == 8 - 2  # eight rows fit, two are taken
+    finally:
+        device.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "step", "row", "free", "fit"), [(2, 200, 0, 1000, 8), (2, 200, 100, 1000, 5), (4, 900, 1, 500, 1)]
+)
+def test_how_many_rows_fit(rows, step, row, free, fit):
+    assert rows_that_fit(rows, step_bytes=step, row_bytes=row, free=free) == fit

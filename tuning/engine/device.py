@@ -25,7 +25,7 @@ from pamfn.phases.pending import Pending
 from pamfn.phases.program import Program
 from pamfn.phases.report import Report
 from tuning.cohort import CohortMaker
-from tuning.engine.measured import Utilisation, device_name, memory_of
+from tuning.engine.measured import StepMemory, Utilisation, device_name, memory_of, rows_that_fit
 from tuning.engine.rows import DeviceRows
 from tuning.engine.status import DeviceStatus
 from tuning.engine.tenants import Errand, Shape, State, Tenant
@@ -69,6 +69,7 @@ class Device:
         self._programs: dict[tuple[object, ...], Program] = {}
         self._residents: dict[Program, list[Tenant]] = {}
         self._most: dict[tuple[object, ...], int] = {}
+        self._measured: dict[Program, int] = {}
         self._waiting: deque[Errand] = deque()
         self._running: list[Errand] = []
         self._reporting: list[tuple[Pending[Report], list[Errand]]] = []
@@ -145,6 +146,10 @@ class Device:
             device=device_name(self._where),
             started=self._began,
         )
+
+    def programs(self) -> list[Program]:
+        """Returns the batched programs, to look at."""
+        return list(self._programs.values())
 
     def close(self) -> None:
         """Ends the loop; replicas that train are let go."""
@@ -275,7 +280,8 @@ class Device:
     def _step(self, program: Program) -> None:
         began = time.perf_counter()
         try:
-            moved = program.step()
+            with StepMemory(self._where) as memory:
+                moved = program.step()
         except torch.OutOfMemoryError:
             self._out_of_memory(program)
             return
@@ -283,10 +289,20 @@ class Device:
             self._fail(program, error)
             return
         self._busy_seconds += time.perf_counter() - began
+        if len(program.seats) > self._measured.get(program, 0) and memory.bytes:
+            self._size(program, memory.bytes)
         self._steps += 1
         self._replica_steps += moved
         for tenant in self._residents[program]:
             tenant.idle = tenant.idle + 1 if tenant.seat is not None and tenant.seat.rests else 0
+
+    def _size(self, program: Program, step_bytes: int) -> None:
+        """Sets a program's rows by the memory that a step of it really took."""
+        rows, shape = len(program.seats), self._residents[program][0].shape
+        used, total = memory_of(self._where)
+        fit = rows_that_fit(rows, step_bytes=step_bytes, row_bytes=program.row_bytes, free=total - used)
+        self._most[shape.key] = self._slots or min(shape.rows, fit)
+        self._measured[program] = rows
 
     def _tell(self) -> bool:
         """Has those scored that have come to their milestones, and reports what is known; returns whether anything was.
@@ -366,6 +382,7 @@ class Device:
             self._leave(tenant, keep=False)
         key = next(key for key, p in self._programs.items() if p is program)
         del self._programs[key], self._residents[program]
+        self._measured.pop(program, None)
 
 
 def _finish(errands: Sequence[Errand], report: Report | BaseException) -> None:

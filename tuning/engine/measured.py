@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from pamfn.phases.memory import GPU_SHARE
+
 WINDOW = 2.0  # seconds; over less than that, the share of busy time says nothing
 
 
@@ -27,6 +29,43 @@ def memory_of(device: torch.device) -> tuple[int, int]:
     except OSError:  # not Linux
         resident = 0
     return resident, os.sysconf("SC_PHYS_PAGES") * page
+
+
+class StepMemory:
+    """How much memory of a GPU a step takes beside what its program holds; nobody can tell on a CPU.
+
+    Args:
+        device: The device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.bytes = 0
+
+    def __enter__(self) -> StepMemory:
+        """Begins to watch."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            self._before = torch.cuda.memory_allocated(self._device)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends; ``bytes`` is the peak beyond what there was."""
+        if self._device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated(self._device) - self._before
+
+
+def rows_that_fit(rows: int, *, step_bytes: int, row_bytes: int, free: int) -> int:
+    """Returns how many rows a program can have, at least one.
+
+    Args:
+        rows: Rows that it has now.
+        step_bytes: What a step of these took, beside what the program holds.
+        row_bytes: What it holds for one.
+        free: What is free on the device between two steps, of which a share is to be left.
+    """
+    each = step_bytes / rows
+    return max(1, rows + int((free * GPU_SHARE - step_bytes) // (each + row_bytes)))
 
 
 class Utilisation:
