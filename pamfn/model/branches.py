@@ -98,4 +98,6 @@ class Branch(nn.Module):
     def forward(self, x: Mapping[str, Tensor], segments: Segments, noise: Noise | None) -> Output:
         """Scores videos by this stream alone; ``x`` maps each modality to its features (R, B, T, inputs)."""
         pooled_RB1D = self.features(x[self.modality], segments, noise)[-1]
-        return Output(self.head(pooled_RB1D, segments.single(), noise))
+        with torch.autocast(pooled_RB1D.device.type, enabled=False):
+            weights = self.head.score.weight
+            return Output(self.head(pooled_RB1D.to(weights.dtype), segments.single(), noise))

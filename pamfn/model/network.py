@@ -218,7 +218,9 @@ class PAMFN(nn.Module):
             segments = segments.single() if stage.last else segments.halved()
             if not stage.last:
                 state = pool_globally(state, segments) if i == len(self.stages) - 2 else pool_by_two(state)
-        return Output(self.head(state, segments, noise), decisions, attention)
+        with torch.autocast(self.tau.device.type, enabled=False):  # a score of 8 bits would be too coarse to learn from
+            score_RB = self.head(None if state is None else state.to(self.tau.dtype), segments, noise)
+        return Output(score_RB, decisions, attention)
 
     def _drop(self, x_RBTD: Tensor, modality: int, stage: int, noise: Noise | None) -> Tensor:
         site = f"feature.{self.modalities[modality]}.{stage}"

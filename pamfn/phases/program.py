@@ -39,10 +39,13 @@ class Program:
 
     Args:
         mould: The shape of its networks.
+        precision: ``bf16`` computes a step's activations and matrix products so; weights, their gradients, batch norms'
+            sums and scores stay in float32. Anything else leaves it to torch's settings.
     """
 
-    def __init__(self, mould: Mould) -> None:
+    def __init__(self, mould: Mould, *, precision: str = "float32") -> None:
         self.mould, self.bank = mould, mould.bank
+        self._coarse = precision == "bf16"
         self.seats: list[Seat] = []
         self.network, self._axis = mould.network()
         self._pack = Pack(self.network, self._axis, mould.is_head)
@@ -183,7 +186,8 @@ class Program:
         streams, known = streams_of(self.seats), inputs["keys"]
         noise = Noise(seeds, steps, self.bank.device, streams=streams, sites=self._sites, keys=known)
         self._pack.zero_grad()
-        score_RB = self.network(x, segments, noise, **given).score_RB
+        with torch.autocast(self.bank.device.type, torch.bfloat16, enabled=self._coarse, cache_enabled=False):
+            score_RB = self.network(x, segments, noise, **given).score_RB
         there_RB = videos_RB != ABSENT
         error_RB = torch.where(there_RB, score_RB - inputs["targets"], 0.0)
         loss_R = error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)  # the mean squared error of Sec. III-F

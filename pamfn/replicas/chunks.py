@@ -23,6 +23,7 @@ def goes_by_chunks(x: Tensor, *, training: bool) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and (training or not torch.is_grad_enabled())
     )

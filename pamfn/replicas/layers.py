@@ -101,7 +101,7 @@ class _Convolve(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x_RBTD, weight_RO3D = ctx.saved_tensors
+        x_RBTD, weight_RO3D = (saved.to(grads[0].dtype) for saved in ctx.saved_tensors)  # autocast's, if it is on
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:  # a convolution of the gradient, taps in reverse order
             flipped_R3OD = weight_RO3D.flip(2).transpose(1, 2).flatten(1, 2)

@@ -19,6 +19,7 @@ def mixtures(maps: list[Tensor], weights_RKBTM: Tensor) -> Tensor:
     """
     if goes_by_chunks(maps[0], training=True):
         return _Mixtures.apply(weights_RKBTM, *maps)  # type: ignore[no-untyped-call, no-any-return]
+    weights_RKBTM = weights_RKBTM.to(maps[-1].dtype)
     summed = maps[0][:, None] * weights_RKBTM[..., 0, None]
     for m, x_RBTD in enumerate(maps[1:], start=1):
         summed = torch.addcmul(summed, x_RBTD[:, None], weights_RKBTM[..., m, None])

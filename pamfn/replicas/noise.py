@@ -88,14 +88,14 @@ class Noise:
             return weights_RHJBT
         _, heads, tokens, videos, steps = weights_RHJBT.shape
         bits_RHJBT = self._bits(_token_counter(heads, tokens, videos, steps, self._device), site)
-        keep = _unit(bits_RHJBT, weights_RHJBT.dtype) >= probability
+        keep = _unit(bits_RHJBT, _exact(weights_RHJBT.dtype)) >= probability
         return weights_RHJBT * (keep.to(weights_RHJBT.dtype) / (1 - probability))
 
     def gumbel(self, like_RBTK: Tensor, site: str) -> Tensor:
         """Returns samples of Gumbel(0, 1), G = -log(-log U) (Eq. 9), of shape (R, B, T, K)."""
         _, videos, steps, nets = like_RBTK.shape
         bits_RBTK = self._bits(_net_counter(videos, steps, nets, self._device), site)
-        return -torch.log(-torch.log(_unit(bits_RBTK, like_RBTK.dtype)))
+        return -torch.log(-torch.log(_unit(bits_RBTK, _exact(like_RBTK.dtype))))
 
     def _bits(self, counter: Tensor, site: str) -> Tensor:
         """Returns 32 random bits for every replica and counter, int32 of shape (R, *counter.shape)."""
@@ -147,6 +147,11 @@ def _mix(x: Tensor) -> Tensor:
     x *= 0xD35A2D97 - (1 << 32)
     x ^= (x >> 15) & 0x1FFFF
     return x
+
+
+def _exact(dtype: torch.dtype) -> torch.dtype:
+    """Returns a precision in which numbers of 23 bits are not rounded to 0 or 1."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _unit(bits: Tensor, dtype: torch.dtype) -> Tensor:

@@ -85,12 +85,15 @@ class _Normalise(torch.autograd.Function):
     """Normalisation by the batch's own statistics, with the closed-form gradient (a third of autograd's passes).
 
     Masked or not, the sums run over the same elements in the same order, so a neighbour's short batch changes no bit.
+    Features of less precision are normalised in float32.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x_RND: Tensor, weight_RD: Tensor, bias_RD: Tensor, mask_RN1: Tensor | None, epsilon: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        given, x_RND = x_RND.dtype, x_RND.to(weight_RD.dtype)
+        mask_RN1 = None if mask_RN1 is None else mask_RN1.to(weight_RD.dtype)
         if mask_RN1 is None:
             count_R1 = x_RND.new_full((x_RND.shape[0], 1), x_RND.shape[1])
         else:
@@ -104,14 +107,15 @@ class _Normalise(torch.autograd.Function):
         variance_RD = torch.linalg.vector_norm(centred_RND, dim=1).square() / divisor_R1
         inverse_RD = torch.rsqrt(variance_RD + epsilon)
         normal_RND = centred_RND.mul_(inverse_RD[:, None])
-        ctx.save_for_backward(normal_RND, weight_RD, inverse_RD, mask_RN1, divisor_R1)
+        ctx.save_for_backward(normal_RND.to(given), weight_RD, inverse_RD, mask_RN1, divisor_R1)
         ctx.mark_non_differentiable(mean_RD, variance_RD, count_R1)
-        return torch.addcmul(bias_RD[:, None], normal_RND, weight_RD[:, None]), mean_RD, variance_RD, count_R1
+        y_RND = torch.addcmul(bias_RD[:, None], normal_RND, weight_RD[:, None])
+        return y_RND.to(given), mean_RD, variance_RD, count_R1
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad_RND = grads[0]
         normal_RND, weight_RD, inverse_RD, mask_RN1, divisor_R1 = ctx.saved_tensors
+        given, normal_RND, grad_RND = normal_RND.dtype, normal_RND.to(weight_RD.dtype), grads[0].to(weight_RD.dtype)
         if mask_RN1 is not None:
             grad_RND = grad_RND * mask_RN1
         grad_bias_RD = grad_RND.sum(1)
@@ -125,4 +129,4 @@ class _Normalise(torch.autograd.Function):
         input_grad *= (weight_RD * inverse_RD)[:, None]
         if mask_RN1 is not None:
             input_grad *= mask_RN1
-        return input_grad, grad_weight_RD, grad_bias_RD, None, None
+        return input_grad.to(given), grad_weight_RD, grad_bias_RD, None, None

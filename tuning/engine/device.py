@@ -60,7 +60,7 @@ class Device:
     """
 
     def __init__(self, data: StudyData, *, slots: int | None = None, precision: str = "tf32") -> None:
-        self._data, self._slots = data, slots
+        self._data, self._slots, self._precision = data, slots, precision
         self.replicas = data.replicas
         self._where = data.bank.device
         set_precision(self._where, precision)
@@ -258,7 +258,7 @@ class Device:
     def _program(self, shape: Shape) -> Program:
         if shape.key not in self._programs:
             self._most[shape.key] = self._slots or shape.rows
-            program = Program(shape.mould())
+            program = Program(shape.mould(), precision=self._precision)
             self._programs[shape.key], self._residents[program] = program, []
         return self._programs[shape.key]
 

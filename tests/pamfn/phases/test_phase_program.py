@@ -315,3 +315,35 @@ def test_branches_of_modalities_of_one_width_are_rows_of_one_program() -> None:
         assert together.state(seat).keys() == alone.state(single).keys()
     with pytest.raises(ValueError, match="different shapes"):
         branch_mould(SETTINGS, bank)
+
+
+# --- bf16 ---
+
+
+def test_bf16_activations_learn_nearly_what_float32_learns_and_leave_weights_in_float32() -> None:
+    programs = [
+        Program(mould(kept=kept), precision=precision) for kept in (False, True) for precision in ("float32", "bf16")
+    ]
+    reports = []
+    for i, program in enumerate(programs):
+        seats = program.admit(members([0, 1, 2], kept=i > 1))
+        trained(program, seats, 20)
+        reports.append(program.report(seats, 1.0))
+        assert all(
+            value.dtype == torch.float32 for value in program.state(seats[0]).values() if value.is_floating_point()
+        )
+    for exact, coarse in zip(reports[::2], reports[1::2], strict=True):
+        assert coarse.ended == ["", "", ""]
+        assert coarse.losses != exact.losses
+        assert coarse.losses == pytest.approx(exact.losses, rel=0.1)
+
+
+def test_bf16_branches_learn_too() -> None:
+    programs = [Program(branch_mould(SETTINGS, BANK.only("rgb")), precision=p) for p in ("float32", "bf16")]
+    losses = []
+    for program in programs:
+        seats = program.admit([branch_member(SETTINGS, "rgb", mine, BANK) for mine in REPLICAS])
+        trained(program, seats, 20)
+        losses.append(program.report(seats, 1.0).losses)
+    assert losses[1] != losses[0]
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
