@@ -11,6 +11,7 @@ from pamfn.model.blocks import Embedding, ResidualBlock
 from pamfn.model.heads import ScoreHead
 from pamfn.model.output import Output
 from pamfn.replicas.noise import Noise
+from pamfn.replicas.precision import exactly
 from pamfn.replicas.segments import Segments, pad_time, pool_globally
 
 
@@ -98,6 +99,6 @@ class Branch(nn.Module):
     def forward(self, x: Mapping[str, Tensor], segments: Segments, noise: Noise | None) -> Output:
         """Scores videos by this stream alone; ``x`` maps each modality to its features (R, B, T, inputs)."""
         pooled_RB1D = self.features(x[self.modality], segments, noise)[-1]
-        with torch.autocast(pooled_RB1D.device.type, enabled=False):
+        with exactly(pooled_RB1D.device):
             weights = self.head.score.weight
             return Output(self.head(pooled_RB1D.to(weights.dtype), segments.single(), noise))

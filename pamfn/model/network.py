@@ -20,6 +20,7 @@ from pamfn.recipe import Recipe
 from pamfn.replicas.axis import FusionAxis
 from pamfn.replicas.cut import initialise
 from pamfn.replicas.noise import Noise
+from pamfn.replicas.precision import exactly
 from pamfn.replicas.segments import Segments, pool_by_two, pool_globally
 
 
@@ -218,7 +219,7 @@ class PAMFN(nn.Module):
             segments = segments.single() if stage.last else segments.halved()
             if not stage.last:
                 state = pool_globally(state, segments) if i == len(self.stages) - 2 else pool_by_two(state)
-        with torch.autocast(self.tau.device.type, enabled=False):  # a score of 8 bits would be too coarse to learn from
+        with exactly(self.tau.device):  # a score of 8 bits would be too coarse to learn from
             score_RB = self.head(None if state is None else state.to(self.tau.dtype), segments, noise)
         return Output(score_RB, decisions, attention)
 

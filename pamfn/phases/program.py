@@ -26,6 +26,7 @@ from pamfn.replicas.cut import cut, put
 from pamfn.replicas.noise import Noise, Sites
 from pamfn.replicas.optimizer import ReplicaOptimizer
 from pamfn.replicas.pack import Pack
+from pamfn.replicas.precision import coarsely
 from pamfn.replicas.segments import Segments
 from pamfn.seeding import derive
 
@@ -186,7 +187,7 @@ class Program:
         streams, known = streams_of(self.seats), inputs["keys"]
         noise = Noise(seeds, steps, self.bank.device, streams=streams, sites=self._sites, keys=known)
         self._pack.zero_grad()
-        with torch.autocast(self.bank.device.type, torch.bfloat16, enabled=self._coarse, cache_enabled=False):
+        with coarsely(self.bank.device, on=self._coarse):
             score_RB = self.network(x, segments, noise, **given).score_RB
         there_RB = videos_RB != ABSENT
         error_RB = torch.where(there_RB, score_RB - inputs["targets"], 0.0)
