@@ -29,6 +29,10 @@ class Fleet:
         self.rounds, self.answers = list(statuses), list(answers)
         self.calls, self.released = [], []
 
+    @property
+    def count(self):
+        return len(self.rounds[0])
+
     def statuses(self, seconds):
         return self.rounds.pop(0) if len(self.rounds) > 1 else self.rounds[0]
 
@@ -86,6 +90,30 @@ def test_trials_that_see_the_same_spread_over_equal_engines():
         seen = Passenger(fleet, f"{number:04d}", CONFIG)._chosen()
         went.append(seen)
     assert all(8 <= went.count(engine) <= 24 for engine in range(4))
+
+
+def moved(mine, other, trial="0007"):
+    """Returns whether a trial that has reported once goes from engine 0 with these trials to engine 1 with those."""
+    crowded = {0: replace(IDLE, trials=mine), 1: replace(IDLE, trials=other)}
+    fleet = Fleet([{0: IDLE}, crowded], [rung(0, 3), rung(1, 9)])
+    passenger = Passenger(fleet, trial, CONFIG)
+    passenger.advance()
+    fleet.rounds = [crowded, {1: IDLE} if not other else crowded]
+    passenger.advance()
+    return engines_of(fleet)[1] == 1 and fleet.released == [(0, fleet.calls[0][1])]
+
+
+def test_it_goes_to_an_engine_that_has_nothing_to_do():
+    assert moved(("0003", "0007"), ())
+
+
+def test_it_stays_where_the_other_engine_has_work_or_its_own_no_other_trial():
+    assert not moved(("0003", "0007"), ("0005",))
+    assert not moved(("0007",), ())
+
+
+def test_one_trial_goes_at_a_time():
+    assert not moved(("0007", "0008"), ())
 
 
 def test_it_stays_with_its_engine_and_says_what_it_has_been_told():

@@ -26,6 +26,11 @@ class Engines:
     def __init__(self, handles: Sequence[Any]) -> None:
         self._handles = tuple(handles)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._handles)
+
     def statuses(self, seconds: float) -> dict[int, DeviceStatus]:
         """Returns what each engine does, of those that answer in time: one may be starting, or stuck.
 

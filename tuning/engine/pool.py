@@ -11,11 +11,11 @@ from typing import Any, Protocol, Self
 
 import ray
 
+from tuning.cluster import NoEngine
 from tuning.engine.actor import Engine
 from tuning.engine.calls import Engines
-from tuning.engine.loading import first_of, read, waited_for
+from tuning.engine.loading import Delivery
 from tuning.engine.residence import DeviceLike, Setting
-from tuning.engine.resident import one_line
 from tuning.engine.status import DeviceStatus, Pace
 from tuning.engine.watch import Watched
 from tuning.study import Study
@@ -86,25 +86,16 @@ class EnginePool:
         self._note, self._listeners = note, tuple(listeners)
         self._handles: list[Any] = []
         self._watched: list[Watched] = []
-        self._data: Sequence[Any] = ()
-        self._loading: dict[int, Any] = {}
+        self._delivery: Delivery | None = None
         self._lines: list[str] = []
-        self._said: set[str] = set()
+        self._numerics: dict[str, str] | None = None
         self._lock, self._left = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._told = 0.0
 
     def __enter__(self) -> Self:
-        """Starts the engines, and returns when the first of them answers.
-
-        Raises:
-            NoEngine: If the data cannot be read, or an engine cannot start with them.
-        """
-        try:
-            self._start()
-        except BaseException:
-            self._end()
-            raise
+        """Starts the engines, and does not wait for them: trials start meanwhile."""
+        self._start()
         self._thread = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
         self._thread.start()
         return self
@@ -124,13 +115,24 @@ class EnginePool:
         return Engines(self._handles)
 
     def tell(self) -> None:
-        """Tells what there is to tell, at most every few seconds."""
+        """Tells what there is to tell, at most every few seconds.
+
+        Raises:
+            NoEngine: If the data cannot be read, or no engine can start with them.
+        """
         with self._lock:
             lines, self._lines = self._lines, []
+            delivery, numerics = self._delivery, self._numerics
             due = time.monotonic() - self._told >= TELL_EVERY
             paces = [pace for watched in self._watched if (pace := watched.pace())] if due else []
         for line in lines:
             self._note(line)
+        if delivery is not None and delivery.hopeless:
+            raise NoEngine(f"no engine can start: {delivery.failed[max(delivery.failed)]}")
+        if delivery is not None and numerics is None and delivery.numerics is not None:
+            self._numerics = delivery.numerics
+            for listener in self._listeners:
+                listener.devices_started(delivery.numerics)
         if paces:
             self._told = time.monotonic()
             for listener in self._listeners:
@@ -155,25 +157,19 @@ class EnginePool:
 
     def _start(self) -> None:
         wanted, study = self._wanted, self._study
-        reading = ray.remote(num_cpus=0, num_returns=2, max_retries=3, max_calls=1)(read)
-        self._data = reading.remote(study)
-        waited_for(self._data[0])
         groups = {"advance": wanted.trials + SPARE, "status": 2}
         actor = ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups=groups)(Engine)
         actor = actor.options(num_cpus=wanted.cpu, num_gpus=wanted.gpu)
         setting = Setting(study, self._launch, "cuda" if wanted.gpu else "cpu", max(1, int(wanted.cpu)), wanted.make)
         self._handles = [actor.remote(setting) for _ in range(wanted.count)]
         self._watched = [Watched(number, wanted.patience) for number in range(wanted.count)]
-        self._loading = {number: handle.load.remote(*self._data) for number, handle in enumerate(self._handles)}
-        numerics = first_of(list(self._loading.values()))
-        for listener in self._listeners:
-            listener.devices_started(numerics)
+        self._delivery = Delivery(study, self._handles)
         self._told = time.monotonic()
 
     def _end(self) -> None:
         for handle in self._handles:
             ray.kill(handle, no_restart=True)
-        self._data, self._loading = (), {}
+        self._delivery = None  # and with it the data
 
     def _watch(self) -> None:
         """Asks the engines what they do until the block is left."""
@@ -184,6 +180,7 @@ class EnginePool:
             answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ASK_EVERY)
             for reference in answered:
                 self._take_in(asked.pop(reference), reference)
+            self._look()
             for watched in self._watched:
                 if watched.stuck:
                     self._kill(watched)
@@ -200,28 +197,22 @@ class EnginePool:
                 watched.lost()
             return
         if status is None:
-            self._load(engine)
+            if self._delivery is not None:
+                self._delivery.bring(engine)
         else:
             with self._lock:
                 watched.answered(status)
 
-    def _load(self, engine: int) -> None:
-        """Gives the data to a process that has none, unless they are on their way to it."""
-        loading = self._loading.get(engine)
-        if loading is not None:
-            done, _ = ray.wait([loading], timeout=0)
-            if not done:
-                return
-            try:
-                ray.get(loading)
-            except ray.exceptions.RayTaskError as error:
-                line = f"engine {engine} cannot take the data: {one_line(error.cause)}"
-                with self._lock:
-                    self._lines += [line] if line not in self._said else []
-                    self._said.add(line)
-            except ray.exceptions.RayError:
-                pass  # the process is gone, and these are asked of the next
-        self._loading[engine] = self._handles[engine].load.remote(*self._data)
+    def _look(self) -> None:
+        """Takes in which engines have their data, or cannot take them."""
+        if self._delivery is None:
+            return
+        with self._lock:
+            before = dict(self._delivery.failed)
+            self._delivery.look()
+            new = {engine: why for engine, why in self._delivery.failed.items() if before.get(engine) != why}
+            if not self._delivery.hopeless:
+                self._lines += [f"engine {engine} cannot take the data: {why}" for engine, why in new.items()]
 
     def _kill(self, watched: Watched) -> None:
         ray.kill(self._handles[watched.engine], no_restart=False)

@@ -37,6 +37,11 @@ class TrialFailed(RuntimeError):  # noqa: N818  # reads as what happened
 class EnginesLike(Protocol):
     """The engines as a trial uses them; see `tuning.engine.calls.Engines`."""
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
     def statuses(self, seconds: float) -> dict[int, DeviceStatus]:
         """Returns what each engine does that answers."""
         ...
@@ -55,7 +60,8 @@ class EnginesLike(Protocol):
 class Passenger:
     """A trial that is advanced by engines, and outlives them.
 
-    Where it is, it stays as long as that engine lives; otherwise it goes where there is most room. An engine that is
+    Where it is, it stays as long as that engine lives and no other has nothing to do; otherwise it goes where there is
+    most room. An engine that is
     lost costs what the trial has trained since its newest checkpoint, and none of Tune's retries.
 
     Args:
@@ -86,6 +92,7 @@ class Passenger:
         Raises:
             TrialFailed: If the trial raised, or too many engines were lost with it, or there is none.
         """
+        self._move_to_an_idle_engine()
         while True:
             self._at = self._chosen() if self._at is None else self._at
             try:
@@ -109,6 +116,18 @@ class Passenger:
         if self._at is not None:
             self._engines.release(self._at, self._trial_id, self._token, FAREWELL)
         self._at = None
+
+    def _move_to_an_idle_engine(self) -> None:
+        """Lets go of an engine with other trials where another engine has none, to go on there from the checkpoint.
+
+        Of the trials of an engine only the last by name may go, so that one goes at a time.
+        """
+        if self._at is None or self._engines.count == 1:
+            return
+        found = self._engines.statuses(ANSWER)
+        mine = found[self._at].trials if self._at in found else ()
+        if len(mine) > 1 and self._trial_id == max(mine) and any(not status.trials for status in found.values()):
+            self.let_go()
 
     def _lost(self, why: str) -> None:
         self._at = None
