@@ -79,6 +79,14 @@ def test_of_full_engines_it_goes_to_the_one_with_the_shortest_queue():
     assert chosen({0: replace(full, rows_waiting=9), 1: replace(full, rows_waiting=4)}) == 1
 
 
+def test_it_goes_to_an_idle_engine_though_a_busy_one_has_wider_programs():
+    assert chosen({0: replace(IDLE, rows_room=48, trials=("0001",)), 1: replace(IDLE, rows_room=16)}) == 1
+
+
+def test_it_goes_to_an_engine_with_room_though_a_full_one_has_fewer_trials():
+    assert chosen({0: replace(IDLE, rows_room=0), 1: replace(IDLE, trials=("0001", "0002"))}) == 1
+
+
 def test_of_equal_engines_it_goes_to_the_one_with_fewer_trials():
     assert chosen({0: replace(IDLE, trials=("0001",)), 1: IDLE}) == 1
 

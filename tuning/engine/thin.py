@@ -60,9 +60,9 @@ class EnginesLike(Protocol):
 class Passenger:
     """A trial that is advanced by engines, and outlives them.
 
-    Where it is, it stays as long as that engine lives and no other has nothing to do; otherwise it goes where there is
-    most room. An engine that is
-    lost costs what the trial has trained since its newest checkpoint, and none of Tune's retries.
+    Where it is, it stays as long as that engine lives and no other has nothing to do; otherwise it goes to the least
+    busy one that has room. An engine that is lost costs what the trial has trained since its newest checkpoint, and
+    none of Tune's retries.
 
     Args:
         engines: The engines.
@@ -136,7 +136,7 @@ class Passenger:
             raise TrialFailed(f"{why}, {self._losses} times without a rung in between")
 
     def _chosen(self) -> int:
-        """Returns the engine to go to: the one that holds the trial, or else the one with most room."""
+        """Returns the engine to go to: the one that holds the trial, or else, of those with room, the least busy."""
         until = self._clock() + NOBODY
         while not (found := self._engines.statuses(ANSWER)):
             if self._clock() > until:
@@ -145,10 +145,14 @@ class Passenger:
         return min(found, key=lambda engine: self._preference(engine, found[engine]))
 
     def _preference(self, engine: int, status: DeviceStatus) -> tuple[Any, ...]:
-        """Returns what orders engines, the best first; trials that see the same spread over equal ones."""
+        """Returns what orders engines, the best first; trials that see the same spread over equal ones.
+
+        Room comes late: an engine that trains has programs of several shapes, and speaks of the widest.
+        """
         spread = hashlib.sha256(f"{self._trial_id}/{engine}".encode()).digest()
         absent = self._trial_id not in status.trials
-        return absent, -status.rows_room, status.rows_waiting, len(status.trials), spread
+        full, trials = status.rows_room == 0, len(status.trials)  # the trials of a study have equally many replicas
+        return absent, full, trials, status.rows_waiting, -status.rows_room, spread
 
 
 class ThinTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
