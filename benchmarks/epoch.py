@@ -5,8 +5,8 @@ python benchmarks/epoch.py [--width 256] [--fusion-nets 10] [--steps 3] [--devic
 Data are planted, of the shape of Rhythmic Gymnastics: 200 training videos of 55 to 95 segments, of which a fold of five
 trains on 160 and is scored on 40. Each phase runs in a process of its own, so that its peak is its own: one step to
 warm up, then ``--steps`` measured ones, whose median is scaled to an epoch's. Training's growth of memory is what comes
-on top of weights and data; a step's own part of it is what is left after gradients and moments, and the estimate
-beside it is what `pamfn.phases.memory.step_bytes` plans with.
+on top of data, weights, gradients and moments; the estimate beside it is what `pamfn.phases.memory.step_bytes` plans
+with.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ def measure(phase: int, settings: Recipe, steps: int, device: str) -> dict[str, 
     trained = sum(p.numel() for p in training.network.parameters() if p.requires_grad)
     memory = Memory(device)
     seconds = _step_seconds(training, steps)
-    kept = 4 * trained * (3 if phase == 2 else 2)  # gradients and moments stand beside a step's own
     figures = {
         "phase": phase,
         "parameters_trained": trained,
@@ -67,8 +66,7 @@ def measure(phase: int, settings: Recipe, steps: int, device: str) -> dict[str, 
         "epoch_seconds": statistics.median(seconds) * FOLD / settings.batch_size,
         "peak_mb": memory.peak() / 1e6,
         "growth_mb": memory.growth() / 1e6,
-        "step_mb": (memory.growth() - kept) / 1e6,
-        "step_estimate_mb": step_bytes(settings, bank.widths) / 1e6 if phase == 2 else None,
+        "step_estimate_mb": step_bytes(settings, bank.widths, device) / 1e6 if phase == 2 else None,
     }
     started = time.perf_counter()
     training.predict()
@@ -164,9 +162,8 @@ def _lines(row: dict[str, Any]) -> list[str]:
         f"phase {row['phase']}: {row['parameters_trained']:,} trained parameters",
         f"  step {row['step_seconds']:.2f} s, epoch {row['epoch_seconds']:.1f} s, "
         f"scoring {row['scoring_seconds']:.1f} s",
-        f"  peak {row['peak_mb']:.0f} MB, {row['growth_mb']:.0f} MB of it by training, "
+        f"  peak {row['peak_mb']:.0f} MB, {row['growth_mb']:.0f} MB of it by training{beside}, "
         f"{row['growth_with_scoring_mb']:.0f} MB with scoring",
-        f"  a step's own part: {row['step_mb']:.0f} MB{beside}",
     ]
 
 

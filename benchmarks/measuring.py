@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from pamfn.phases.memory import keep_freed_memory
+
 
 def add_options(parser: argparse.ArgumentParser, *, repeats: int) -> None:
     """Adds the options that the speed benchmarks share."""
@@ -34,6 +36,7 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     if on_gpu and not torch.cuda.is_available():
         raise SystemExit("--device: torch sees no CUDA device")
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # of all contestants
     torch.manual_seed(0)
     precision = arguments.precision if on_gpu else "float32"
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")

@@ -6,8 +6,10 @@ python benchmarks/step.py --widths 64,256 --replicas 1,4,8,16,32,64 --size rg --
 A repeat is an epoch of ``--steps`` phase-2 steps of every network, batch 32, gathered from features in memory; the
 contestants take turns, and the medians are compared. The loop is ``benchmarks/plain_pamfn.py`` with torch's own
 dropout and AdamW, one network after the other; where ``--looped`` bounds how many it runs, its time is scaled to R.
-``ratio_single`` is what R replicas together gain over each alone. Both sides see as many videos again and again. On a
-GPU vmap is left out of a row that does not fit its memory, and a row that does not fit without it is left out.
+``ratio_single`` is what R replicas together gain over each alone. Ours keeps what the fixed branches say of every clip,
+as an engine does; ``uncached`` computes it at every step, as the loop does. ``bf16`` runs on GPUs alone. Both sides see
+as many videos again and again. On a GPU vmap is left out of a row that does not fit its memory, and a row that does not
+fit without it is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from plain_pamfn import PlainPAMFN
 from plain_training import Batches, Loop, Vmapped
 from workload import CLIPS, Epochs, Workload
 
-COLUMNS = ("size", "width", "replicas", "step_ms", "loop_ms", "ratio_loop", "ratio_vmap", "ratio_single")
+COLUMNS = (
+    *("size", "width", "replicas", "step_ms", "loop_ms", "ratio_loop", "ratio_loop_uncached", "ratio_loop_bf16"),
+    *("ratio_vmap", "ratio_single"),
+)
 
 
 def measure_fitting(width: int, replicas: int, arguments: argparse.Namespace) -> dict[str, Any] | None:
@@ -53,14 +58,17 @@ def measure(width: int, replicas: int, arguments: argparse.Namespace, skip: Sequ
     contestants: dict[str, Callable[[], object]] = {
         "loop": Loop(networks[:looped], batches, work.settings).epoch,
         "ours": Epochs(work.training(bank, [part] * replicas)).epoch,
+        "uncached": Epochs(work.training(bank, [part] * replicas, kept=False)).epoch,
     }
+    if device == "cuda":
+        contestants["bf16"] = Epochs(work.training(bank, [part] * replicas, precision="bf16")).epoch
     if replicas > 1:
         contestants["single"] = Epochs(work.training(bank, [part])).epoch
     if "vmap" not in skip:
         contestants["vmap"] = Vmapped(networks, batches, work.settings).epoch
     seconds = interleaved(contestants, repeats=arguments.repeats, warmup=arguments.warmup, device=device)
-    rows = {"loop": looped, "ours": replicas, "single": 1, "vmap": replicas}
-    each = {name: [s / steps / rows[name] for s in of] for name, of in seconds.items()}
+    rows = {"loop": looped, "single": 1}
+    each = {name: [s / steps / rows.get(name, replicas) for s in of] for name, of in seconds.items()}
     each.setdefault("single", each["ours"])
     return {"size": size, "width": width, "replicas": replicas, **_figures(each), "looped": looped, "steps": steps}
 
@@ -73,6 +81,8 @@ def _figures(each: dict[str, list[float]]) -> dict[str, Any]:
     return {
         "ratio_loop": ratio(each["loop"], ours),
         "ratio_loop_range": [paired[0], paired[-1]],
+        "ratio_loop_uncached": ratio(each["loop"], each["uncached"]),
+        "ratio_loop_bf16": ratio(each["loop"], each["bf16"]) if "bf16" in each else None,
         "ratio_vmap": ratio(each["vmap"], ours) if "vmap" in each else None,
         "ratio_single": ratio(each["single"], ours),
         "replica_steps_per_second": rates["ours"],

@@ -17,6 +17,7 @@ from pamfn.data.bank import Bank
 from pamfn.data.planted_sizes import SIZES
 from pamfn.model.network import build_branch
 from pamfn.phases.fusion import fusion_training
+from pamfn.phases.memory import cache_room
 from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
 from pamfn.recipe import Recipe, recipe
@@ -78,8 +79,22 @@ class Workload:
         """Returns score / C of every video."""
         return torch.tensor(self.scores_V / self.largest, dtype=torch.float32, device=device)
 
-    def training(self, bank: Bank, parts: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> Training:
-        """Returns our phase-2 training, a replica for each (training, held-out) part, on branches of fresh weights."""
+    def training(
+        self,
+        bank: Bank,
+        parts: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
+        *,
+        kept: bool = True,
+        precision: str = "float32",
+    ) -> Training:
+        """Returns our phase-2 training, a replica for each (training, held-out) part, on branches of fresh weights.
+
+        Args:
+            bank: The features.
+            parts: Videos of each replica.
+            kept: Whether to keep what the fixed branches say of every clip, as an engine does where there is room.
+            precision: ``bf16``, or what torch is set to.
+        """
         everyone = [
             Replica(f"Ball/fold{i}/seed0", "Ball", i, i + 1, train, valid, self.scores_V, self.largest)
             for i, (train, valid) in enumerate(parts)
@@ -89,7 +104,8 @@ class Workload:
             branch = build_branch(self.settings, name, width, len(everyone))
             initialise(branch, [r.seed for r in everyone])
             states[name] = [cut(branch, row) for row in range(len(everyone))]
-        return fusion_training(self.settings, everyone, bank, states)
+        room = cache_room(bank.device) if kept else 0
+        return fusion_training(self.settings, everyone, bank, states, room=room, precision=precision)
 
 
 class Epochs:

@@ -10,6 +10,7 @@ import ray
 import torch
 from ray import tune
 
+from pamfn.phases.memory import keep_freed_memory
 from tuning.keeping import FOLDER, newest_checkpoint
 from tuning.precision import set_precision
 from tuning.study import Study
@@ -28,6 +29,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         """Takes the configuration; Tune calls it once an actor."""
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         torch.set_num_threads(max(1, threads))
+        keep_freed_memory()
         set_precision(torch.device("cuda" if torch.cuda.is_available() else "cpu"), study.space.resources.precision)
         self._study, self._config = study, config
         self._trial: Trial | None = None

@@ -33,6 +33,9 @@ def fusion_training(
     replicas: Sequence[Replica],
     bank: Bank,
     branches: Mapping[str, Sequence[State]] | None,
+    *,
+    room: int = 0,
+    precision: str = "float32",
 ) -> Training:
     """Returns the phase-2 training of the whole network for every replica.
 
@@ -41,12 +44,16 @@ def fusion_training(
         replicas: One network for each.
         bank: The features; its modalities are the network's.
         branches: Pretrained branches: by modality, a state dict for each replica. None trains in one stage.
+        room: Bytes in which to keep what truly fixed branches say of every clip, if all of it fits.
+        precision: See `Program`.
 
     Raises:
         ValueError: If ``recipe.phases`` and ``branches`` disagree, ``fine_tuned`` names a modality that is not
             there, or a branch does not fit.
     """
-    return Training(fusion_mould(recipe, bank), fusion_members(recipe, replicas, bank, branches))
+    clips = clips_to_keep(recipe, replicas, bank, room)
+    members = fusion_members(recipe, replicas, bank, branches, kept=clips > 0)
+    return Training(fusion_mould(recipe, bank, clips), members, precision=precision)
 
 
 def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0) -> Mould:

@@ -17,18 +17,23 @@ GPU_SHARE = 0.8  # of the memory that is free on the device
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 
 
-def step_bytes(recipe: Recipe, widths: Mapping[str, int]) -> int:
+def step_bytes(recipe: Recipe, widths: Mapping[str, int], kind: str) -> int:
     """Returns about what one replica's phase-2 step keeps for its gradient, in bytes.
 
-    Maps of (videos, segments, width) in float32: some twelve for each FusionNet in the first stage, which has the most
-    time steps, and half as many for each modality and the mixed branch; the later stages, of half the steps each, come
-    to as much again. Fitted to what ``benchmarks/epoch.py`` measures: for widths 32 to 256, K 4 to 24 and two to four
-    stages on the published modalities it is 0.8 to 1.1 of the measured growth.
+    Maps of (videos, segments, width) in float32, in the first stage, which has the most time steps; the later stages,
+    of half the steps each, come to as much again. On a CPU some four for each FusionNet, and the inputs four times,
+    fitted to what ``benchmarks/epoch.py`` measures: for widths 32 to 256 and K 4 to 16 on the published modalities it
+    is 1.0 to 1.2 of the measured growth. On a GPU, which keeps what a CPU computes again, some twelve for each
+    FusionNet and half as many for each modality and the mixed branch; an engine measures there and does not rely on it.
+
+    Args:
+        recipe: The settings.
+        widths: Feature width of each modality.
+        kind: ``cpu`` or ``cuda``.
     """
-    segments = recipe.batch_size * recipe.clip
-    maps = 12 * recipe.fusion_nets + 6 * (len(widths) + 1)
-    inputs = sum(widths.values()) * 2
-    return 4 * segments * (2 * maps * recipe.width + inputs)
+    segments, nets, streams = recipe.batch_size * recipe.clip, recipe.fusion_nets, len(widths) + 1
+    maps, inputs = (12 * nets + 6 * streams, 2) if kind == "cuda" else (4 * nets, 4)
+    return 4 * segments * (2 * maps * recipe.width + inputs * sum(widths.values()))
 
 
 def network_bytes(recipe: Recipe, widths: Mapping[str, int]) -> int:
@@ -50,7 +55,7 @@ def replicas_at_once(recipe: Recipe, widths: Mapping[str, int], replicas: int, d
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, of what it freed
         free = torch.cuda.mem_get_info(device)[0] + kept
         room = int(free * GPU_SHARE) - replicas * network_bytes(recipe, widths)
-    return max(1, min(replicas, room // step_bytes(recipe, widths)))
+    return max(1, min(replicas, room // step_bytes(recipe, widths, device.type)))
 
 
 def rows_at_once(recipe: Recipe, widths: Mapping[str, int], device: torch.device) -> int:
@@ -66,8 +71,8 @@ def rows_at_once(recipe: Recipe, widths: Mapping[str, int], device: torch.device
     useful = useful_rows(recipe, device.type)
     if device.type == "cuda":
         total = int(torch.cuda.get_device_properties(device).total_memory * GPU_SHARE)
-        return max(1, min(useful, total // (step_bytes(recipe, widths) + network_bytes(recipe, widths))))
-    return max(1, min(useful, CPU_BYTES // step_bytes(recipe, widths)))
+        return max(1, min(useful, total // (step_bytes(recipe, widths, device.type) + network_bytes(recipe, widths))))
+    return max(1, min(useful, CPU_BYTES // step_bytes(recipe, widths, device.type)))
 
 
 def useful_rows(recipe: Recipe, kind: str) -> int:

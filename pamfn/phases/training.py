@@ -28,10 +28,11 @@ class Training:
     Args:
         mould: The shape of their networks.
         members: The replicas; at least one.
+        precision: See `Program`.
     """
 
-    def __init__(self, mould: Mould, members: Sequence[Member]) -> None:
-        self._program = Program(mould)
+    def __init__(self, mould: Mould, members: Sequence[Member], *, precision: str = "float32") -> None:
+        self._program = Program(mould, precision=precision)
         self._seats: list[Seat] = self._program.admit(members)
 
     @property

@@ -80,7 +80,7 @@ class DeviceRows:
 
 
 def _needs(recipe: Recipe, bank: Bank) -> str:
-    needed = (step_bytes(recipe, bank.widths) + network_bytes(recipe, bank.widths)) / 1e9
+    needed = (step_bytes(recipe, bank.widths, bank.device.type) + network_bytes(recipe, bank.widths)) / 1e9
     return (
         f"one network of width {recipe.width}, K = {recipe.fusion_nets}, batches of {recipe.batch_size} clips of "
         f"{recipe.clip} segments, needs about {needed:.1f} GB"

@@ -148,7 +148,7 @@ class _Measuring:
 
     def _bytes(self, recipe: Recipe, together: int) -> int:
         widths = self._networks.widths
-        return together * (step_bytes(recipe, widths) + 2 * network_bytes(recipe, widths))
+        return together * (step_bytes(recipe, widths, self._device.type) + 2 * network_bytes(recipe, widths))
 
     def _timed(self, training: Training, recipe: Recipe, together: int) -> float:
         """Returns the median of a few steps after a first one, which warms up."""

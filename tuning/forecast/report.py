@@ -166,7 +166,7 @@ def trial_memory(outlook: Outlook) -> int:
     features = 4 * int(networks.contents.lengths.sum()) * sum(networks.widths.values())
     side_by_side = len(networks.chunks(recipe, outlook.device)[0])
     held = len(networks.replicas) * network_bytes(recipe, networks.widths)
-    return PROCESS + features + held + side_by_side * step_bytes(recipe, networks.widths)
+    return PROCESS + features + held + side_by_side * step_bytes(recipe, networks.widths, outlook.device.type)
 
 
 def engine_memory(outlook: Outlook) -> int:
@@ -175,7 +175,7 @@ def engine_memory(outlook: Outlook) -> int:
     features = 4 * int(networks.contents.lengths.sum()) * sum(networks.widths.values())
     rows = rows_at_once(recipe, networks.widths, outlook.device)
     held = max(rows, len(networks.replicas)) * network_bytes(recipe, networks.widths)
-    return PROCESS + features + held + rows * step_bytes(recipe, networks.widths)
+    return PROCESS + features + held + rows * step_bytes(recipe, networks.widths, outlook.device.type)
 
 
 def _and(names: Sequence[str]) -> str:
