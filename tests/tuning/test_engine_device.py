@@ -243,8 +243,8 @@ def test_rows_follow_the_memory_that_a_step_took(data, trials, monkeypatch):
             self.bytes = 100 * len(device.programs()[0].seats)
 
     device = Device(data)
-    monkeypatch.setattr("tuning.engine.device.StepMemory", Greedy)
-    monkeypatch.setattr("tuning.engine.device.memory_of", lambda where: (0, 1000))
+    monkeypatch.setattr("tuning.engine.programs.StepMemory", Greedy)
+    monkeypatch.setattr("tuning.engine.programs.memory_of", lambda where: (0, 1000))
     monkeypatch.setattr(Program, "row_bytes", 0)
     try:
         trials.cohort(device.cohorts()).train(1.0)

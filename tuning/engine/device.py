@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,17 +25,17 @@ from pamfn.phases.pending import Pending
 from pamfn.phases.program import Program
 from pamfn.phases.report import Report
 from tuning.cohort import CohortMaker
-from tuning.engine.measured import StepMemory, Utilisation, device_name, memory_of, rows_that_fit
+from tuning.engine.measured import Utilisation, device_name, memory_of
+from tuning.engine.programs import Programs
 from tuning.engine.rows import DeviceRows
 from tuning.engine.status import DeviceStatus
-from tuning.engine.tenants import Errand, Shape, State, Tenant
+from tuning.engine.tenants import Errand, State, Tenant
 from tuning.precision import set_precision
 from tuning.study_data import StudyData
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
-REST = 3  # steps of its program that a replica may rest in its row; after that it makes room
-ROOM = 16  # rows that a device without programs says it has
+ALIVE = 5.0  # seconds after which who waits for the loop looks whether there is one
 GRACE = 0.002  # seconds in which a trial that was told of a milestone may ask for the next, before the device goes on
 
 
@@ -60,16 +60,12 @@ class Device:
     """
 
     def __init__(self, data: StudyData, *, slots: int | None = None, precision: str = "tf32") -> None:
-        self._data, self._slots, self._precision = data, slots, precision
         self.replicas = data.replicas
         self._where = data.bank.device
         set_precision(self._where, precision)
         keep_freed_memory()
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
-        self._programs: dict[tuple[object, ...], Program] = {}
-        self._residents: dict[Program, list[Tenant]] = {}
-        self._most: dict[tuple[object, ...], int] = {}
-        self._measured: dict[Program, int] = {}
+        self._programs = Programs(self._where, slots, precision)
         self._waiting: deque[Errand] = deque()
         self._running: list[Errand] = []
         self._reporting: list[tuple[Pending[Report], list[Errand]]] = []
@@ -110,7 +106,7 @@ class Device:
         """Puts a replica where ``state`` found it."""
 
         def put() -> None:
-            self._leave(tenant, keep=False)
+            self._programs.leave(tenant, keep=False)
             tenant.state = state
 
         self._ask(put)
@@ -125,18 +121,17 @@ class Device:
         self._waiting = deque(e for e in self._waiting if e.tenant not in gone)
         self._running = [e for e in self._running if e.tenant not in gone]
         for tenant in gone:
-            self._leave(tenant, keep=False)
+            self._programs.leave(tenant, keep=False)
 
     def status(self) -> DeviceStatus:
         """Returns what the device does; never waits for a step."""
         used, total = memory_of(self._where)
         running, waiting = list(self._running), list(self._waiting)
-        rooms = [self._most[key] - len(program.seats) for key, program in list(self._programs.items())]
         return DeviceStatus(
             rows_busy=len(running),
             rows_waiting=len(waiting),
-            rows_room=max(0, max(rooms, default=self._slots or ROOM) - len(waiting)),
-            programs=len(rooms),
+            rows_room=max(0, max(self._programs.rooms()) - len(waiting)),
+            programs=len(self.programs()),
             steps=self._steps,
             replica_steps=self._replica_steps,
             seconds_busy=self._busy_seconds,
@@ -149,7 +144,7 @@ class Device:
 
     def programs(self) -> list[Program]:
         """Returns the batched programs, to look at."""
-        return list(self._programs.values())
+        return self._programs.all()
 
     def close(self) -> None:
         """Ends the loop; replicas that train are let go."""
@@ -159,12 +154,14 @@ class Device:
 
     def _ask(self, do: Callable[[], T]) -> T:
         """Has something done between two steps, and returns what came of it."""
-        if self._closed or not self._thread.is_alive():
-            raise RuntimeError("the device's loop has ended")
         command = _Command(do, Future())
         self._commands.put(command)
-        result: T = command.done.result()
-        return result
+        while True:
+            if not self._thread.is_alive() and not command.done.done():
+                raise RuntimeError("the device's loop has ended")
+            if wait([command.done], timeout=ALIVE).done:
+                result: T = command.done.result()
+                return result
 
     # --- The loop ---
 
@@ -173,11 +170,11 @@ class Device:
             while not self._closed:
                 self._obey(wait=0.0 if self._running or self._waiting or self._reporting else None)
                 self._place()
-                for program in [p for p in self._programs.values() if p.busy]:
+                for program in self._programs.busy():
                     self._step(program)
                 if self._tell():
                     self._obey(wait=GRACE)
-                self._make_room_of_the_idle()
+                self._programs.narrow(self._asked())
         except BaseException as error:
             self._closed = True
             _LOGGER.exception("the device's loop ended")
@@ -206,6 +203,10 @@ class Device:
         """Returns all that somebody waits for."""
         return [*self._waiting, *self._running, *(errand for _, errands in self._reporting for errand in errands)]
 
+    def _asked(self) -> set[Tenant]:
+        """Returns the replicas that somebody waits for."""
+        return {errand.tenant for errand in self._errands()}
+
     def _place(self) -> None:
         """Gives rows to those that wait, the first first; a row that rests makes room for them."""
         waiting, self._waiting = self._waiting, deque()
@@ -215,9 +216,10 @@ class Device:
             if tenant.seat is not None:
                 self._send(errand)
                 continue
-            program = self._program(tenant.shape)
+            program = self._programs.of(tenant.shape)
             coming = newcomers.setdefault(program, [])
-            if len(program.seats) + len(coming) < self._most[tenant.shape.key] or self._evict(program, errand):
+            asked = {tenant, *self._asked(), *(other.tenant for other in waiting)}
+            if self._programs.has_room(program, len(coming)) or self._programs.evict(program, asked):
                 coming.append(errand)
             else:
                 self._waiting.append(errand)
@@ -228,24 +230,22 @@ class Device:
         """Seats replicas; if one cannot be seated, the others are all the same."""
         try:
             members = [errand.member or errand.tenant.member(errand.tenant.state) for errand in errands]
-            seats = program.admit(members) if members else []
+            self._programs.seat(program, [errand.tenant for errand in errands], members)
         except torch.OutOfMemoryError:
             self._no_memory_for(program, errands)
             return
         except Exception as error:  # noqa: BLE001  # it goes to whose it is
-            if len(errands) == 1 and isinstance(error, CacheFull) and program.seats:
-                self._evict(program, errands[0])  # maps are shared; it may take several to go
-                self._waiting.append(errands[0])
-            elif len(errands) == 1:
-                errands[0].done.set_exception(error)
-            else:
+            if len(errands) > 1:
                 for errand in errands:
                     self._admit(program, [errand])
+            elif isinstance(error, CacheFull) and program.seats:
+                self._programs.evict(program, self._asked())  # maps are shared; it may take several to go
+                self._waiting.append(errands[0])
+            else:
+                errands[0].done.set_exception(error)
             return
-        for errand, seat in zip(errands, seats, strict=True):
-            tenant = errand.tenant
-            tenant.seat, tenant.program, tenant.state, errand.member = seat, program, None, None
-            self._residents[program].append(tenant)
+        for errand in errands:
+            errand.member = None
             self._send(errand)
 
     def _send(self, errand: Errand) -> None:
@@ -255,33 +255,10 @@ class Device:
         seat.goal, errand.tenant.idle = seat.steps_at(errand.progress), 0
         self._running.append(errand)
 
-    def _program(self, shape: Shape) -> Program:
-        if shape.key not in self._programs:
-            self._most[shape.key] = self._slots or shape.rows
-            program = Program(shape.mould(), precision=self._precision)
-            self._programs[shape.key], self._residents[program] = program, []
-        return self._programs[shape.key]
-
-    def _evict(self, program: Program, newcomer: Errand) -> bool:
-        """Frees the row of a replica that rests and that nobody has asked for; returns whether there was one."""
-        asked = {errand.tenant for errand in (*self._errands(), newcomer)}
-        for tenant in self._residents[program]:
-            if tenant.seat is not None and tenant.seat.rests and tenant not in asked:
-                self._leave(tenant, keep=True)
-                return True
-        return False
-
-    def _leave(self, tenant: Tenant, *, keep: bool) -> None:
-        program = tenant.program
-        tenant.leave(keep=keep)
-        if program is not None:
-            self._residents[program].remove(tenant)
-
     def _step(self, program: Program) -> None:
         began = time.perf_counter()
         try:
-            with StepMemory(self._where) as memory:
-                moved = program.step()
+            moved = self._programs.step(program)
         except torch.OutOfMemoryError:
             self._out_of_memory(program)
             return
@@ -289,20 +266,8 @@ class Device:
             self._fail(program, error)
             return
         self._busy_seconds += time.perf_counter() - began
-        if len(program.seats) > self._measured.get(program, 0) and memory.bytes:
-            self._size(program, memory.bytes)
         self._steps += 1
         self._replica_steps += moved
-        for tenant in self._residents[program]:
-            tenant.idle = tenant.idle + 1 if tenant.seat is not None and tenant.seat.rests else 0
-
-    def _size(self, program: Program, step_bytes: int) -> None:
-        """Sets a program's rows by the memory that a step of it really took."""
-        rows, shape = len(program.seats), self._residents[program][0].shape
-        used, total = memory_of(self._where)
-        fit = rows_that_fit(rows, step_bytes=step_bytes, row_bytes=program.row_bytes, free=total - used)
-        self._most[shape.key] = self._slots or min(shape.rows, fit)
-        self._measured[program] = rows
 
     def _tell(self) -> bool:
         """Has those scored that have come to their milestones, and reports what is known; returns whether anything was.
@@ -330,59 +295,35 @@ class Device:
                 _finish(errands, error)
         return bool(known)
 
-    def _make_room_of_the_idle(self) -> None:
-        """Lets go of rows that have rested for some steps: a narrower program is faster for the others."""
-        asked = {errand.tenant for errand in self._errands()}
-        for program, tenants in self._residents.items():
-            if program.busy:
-                for tenant in [t for t in tenants if t.idle >= REST and t not in asked]:
-                    self._leave(tenant, keep=True)
-
     # --- When something goes wrong ---
 
     def _out_of_memory(self, program: Program) -> None:
         """Trains fewer replicas side by side from now on; those that lose their rows wait for others."""
-        torch.cuda.empty_cache()
-        tenants = self._residents[program]
-        key = tenants[0].shape.key
-        if len(tenants) == 1:
-            self._fail(program, MemoryError(self._too_large(tenants[0].shape)))
+        try:
+            gone = self._programs.halve(program)
+        except MemoryError as error:
+            self._fail(program, error)
             return
-        self._most[key] = len(tenants) // 2
-        _LOGGER.warning("out of memory with %d replicas side by side; %d from now on", len(tenants), self._most[key])
-        for tenant in tenants[self._most[key] :]:
-            self._leave(tenant, keep=True)
-            for errand in [e for e in self._running if e.tenant is tenant]:
-                self._running.remove(errand)
-                self._waiting.appendleft(errand)
+        errands = [errand for errand in self._running if errand.tenant in gone]
+        self._running = [errand for errand in self._running if errand.tenant not in gone]
+        self._waiting.extendleft(reversed(errands))
 
     def _no_memory_for(self, program: Program, errands: Sequence[Errand]) -> None:
         """Keeps replicas waiting that the device has no memory for now, if there is any chance that it will have."""
-        torch.cuda.empty_cache()
-        self._most[errands[0].tenant.shape.key] = max(1, len(program.seats))
-        if program.seats or self._running:
-            self._waiting.extendleft(reversed(errands))
-            return
-        if len(errands) > 1:
+        self._programs.full(program)
+        if len(errands) > 1 and not (program.seats or self._running):
             self._admit(program, errands[:1])
-            self._waiting.extendleft(reversed(errands[1:]))
+            errands = errands[1:]
+        elif not (program.seats or self._running):
+            errands[0].done.set_exception(MemoryError(self._programs.too_large(program)))
             return
-        errands[0].done.set_exception(MemoryError(self._too_large(errands[0].tenant.shape)))
-
-    def _too_large(self, shape: Shape) -> str:
-        total = memory_of(self._where)[1] / 1e9
-        return f"{shape.needs}, and the device has {total:.1f} GB; take a smaller width, batch_size or clip"
+        self._waiting.extendleft(reversed(errands))
 
     def _fail(self, program: Program, error: BaseException) -> None:
         """Tells all who train in a program what went wrong, and closes it."""
-        for tenant in list(self._residents[program]):
-            for errand in [e for e in self._running if e.tenant is tenant]:
-                self._running.remove(errand)
-                errand.done.set_exception(error)
-            self._leave(tenant, keep=False)
-        key = next(key for key, p in self._programs.items() if p is program)
-        del self._programs[key], self._residents[program]
-        self._measured.pop(program, None)
+        tenants = self._programs.close(program)
+        _finish([errand for errand in self._running if errand.tenant in tenants], error)
+        self._running = [errand for errand in self._running if errand.tenant not in tenants]
 
 
 def _finish(errands: Sequence[Errand], report: Report | BaseException) -> None:
