@@ -64,7 +64,7 @@ def measure(
     device, steps = arguments.device, arguments.steps
     work = Workload.of(size, steps * arguments.batch_size, width=width, batch_size=arguments.batch_size)
     part = (np.arange(len(work.videos)), np.arange(len(work.videos)))
-    epochs = Epochs(work.training(work.bank(device), [part] * replicas))
+    epochs = Epochs(work.training(work.bank(device), [part] * replicas, kept=False))  # as the FLOPs are counted
     taken = interleaved({"ours": epochs.epoch}, repeats=arguments.repeats, warmup=2, device=device)["ours"]
     fixed = [name for name in work.widths if name not in work.settings.fine_tuned]
     network = outline(work.settings, work.widths)
