@@ -159,9 +159,13 @@ class EnginePool:
         wanted, study = self._wanted, self._study
         groups = {"advance": wanted.trials + SPARE, "status": 2}
         actor = ray.remote(max_restarts=-1, max_task_retries=0, concurrency_groups=groups)(Engine)
-        actor = actor.options(num_cpus=wanted.cpu, num_gpus=wanted.gpu)
         setting = Setting(study, self._launch, "cuda" if wanted.gpu else "cpu", max(1, int(wanted.cpu)), wanted.make)
-        self._handles = [actor.remote(setting) for _ in range(wanted.count)]
+        self._handles = [
+            actor.options(
+                name=f"{study.name}/{self._launch}/engine{number}", num_cpus=wanted.cpu, num_gpus=wanted.gpu
+            ).remote(setting)
+            for number in range(wanted.count)
+        ]
         self._watched = [Watched(number, wanted.patience) for number in range(wanted.count)]
         self._delivery = Delivery(study, self._handles)
         self._told = time.monotonic()
