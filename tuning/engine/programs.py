@@ -136,7 +136,7 @@ class Programs:
     def too_large(self, program: Program) -> str:
         """Says that one replica of a program does not fit the device, and the way out."""
         total = memory_of(self._where)[1] / 1e9
-        needs = self._shapes[program].needs
+        needs = self._shapes[program].needs()
         return f"{needs}, and the device has {total:.1f} GB; take a smaller width, batch_size or clip"
 
     def close(self, program: Program) -> list[Tenant]:

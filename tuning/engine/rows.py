@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -48,7 +49,7 @@ class DeviceRows:
         clips = clips_to_keep(recipe, self._device.replicas, bank, cache_room(bank.device))
         rows = rows_at_once(recipe, bank.widths, bank.device)
         key = ("fusion", clips, repr(mould_settings(recipe)))
-        shape = Shape(key, partial(fusion_mould, recipe, bank, clips), rows, _needs(recipe, bank))
+        shape = Shape(key, partial(fusion_mould, recipe, bank, clips), rows, partial(_needs, recipe, bank))
 
         def member(row: int, state: State | None) -> Member:
             mine = None if branches is None else {name: of[row : row + 1] for name, of in branches.items()}
@@ -65,7 +66,7 @@ class DeviceRows:
         alike = [name for name, width in bank.widths.items() if width == bank.widths[modality]]
         key = ("branch", *alike, repr(branch_mould_settings(recipe)))
         rows = BRANCHES * rows_at_once(recipe, bank.widths, bank.device)
-        shape = Shape(key, partial(branch_mould, recipe, bank.only(*alike)), rows, _needs(recipe, bank))
+        shape = Shape(key, partial(branch_mould, recipe, bank.only(*alike)), rows, partial(_needs, recipe, bank))
 
         def member(replica: Replica, state: State | None) -> Member:
             return branch_member(recipe, modality, replica, bank, state)
@@ -85,6 +86,11 @@ def _needs(recipe: Recipe, bank: Bank) -> str:
         f"one network of width {recipe.width}, K = {recipe.fusion_nets}, batches of {recipe.batch_size} clips of "
         f"{recipe.clip} segments, needs about {needed:.1f} GB"
     )
+
+
+@lru_cache(maxsize=256)  # an outline takes a tenth of a second, and every trial asks
+def _parameters(recipe: Recipe, widths: tuple[tuple[str, int], ...]) -> int:
+    return sum(parameter.numel() for parameter in outline(recipe, dict(widths)).parameters())
 
 
 def _weights(state: State) -> dict[str, Tensor]:
@@ -110,7 +116,8 @@ class DeviceCohort:
     @property
     def parameters(self) -> int:
         """Parameters of one network, fixed branches included."""
-        return sum(parameter.numel() for parameter in outline(self._recipe, self._widths).parameters())
+        alike = replace(mould_settings(self._recipe), fusion_nets=self._recipe.fusion_nets)
+        return _parameters(alike, tuple(self._widths.items()))
 
     def train(self, progress: float) -> Milestone:
         """Trains to a milestone, and returns what came of it."""

@@ -24,13 +24,13 @@ class Shape:
         key: Equal for equal shapes.
         mould: Makes the networks.
         rows: How many fit a device and keep it busy.
-        needs: What one of them takes, in words.
+        needs: Says what one of them takes; asked only where that is too much.
     """
 
     key: tuple[object, ...]
     mould: Callable[[], Mould]
     rows: int
-    needs: str
+    needs: Callable[[], str]
 
 
 @dataclass(eq=False)
