@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
 from tuning.cluster import Room
-from tuning.engine.device import Device
+from tuning.engine.device import Device, abandon
 from tuning.engine.pool import DeviceListener, EnginePool, Wanted
 from tuning.engine.sizing import engines_of, trials_at_once
 from tuning.engine.thin import ThinTrial, nothing
@@ -164,7 +165,9 @@ def _trials(
     if study.space.resources.engine == "off":
         yield _Trials(tune.with_parameters(TuneTrial, study=study), {"cpu": room.cpu, "gpu": room.gpu}, 1)
         return
-    wanted = Wanted(engines_of(study, room), room.cpu, room.gpu, search.settings.concurrent, Device)
+    wanted = Wanted(
+        engines_of(study, room), room.cpu, room.gpu, search.settings.concurrent, partial(Device, fatal=abandon)
+    )
     with EnginePool(study, launch, wanted, note, listeners) as pool:
         events.join(pool, pool.tell)
         yield _Trials(tune.with_parameters(ThinTrial, engines=pool.engines), nothing(), 0)

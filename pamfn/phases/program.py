@@ -57,6 +57,7 @@ class Program:
         self._lengths_V = self.bank.lengths_of_videos
         self._room = mould.room
         self._loss_R = torch.zeros(0, device=self.bank.device)
+        self._recorded_at = self._pack.generation
         self._full = False  # whether every place of the batch has a video
         self._sites = Sites()
         recorder = CudaRecorder() if self.bank.device.type == "cuda" else None
@@ -91,11 +92,12 @@ class Program:
             raise ValueError(f"a program trains replicas of one shape, not of {len(plans)}: {plans}")
         before = list(self.seats)
         self._claim(seats)
-        self._pack.resize([seat.nets for seat in (*before, *seats)])
         try:
+            self._pack.resize([seat.nets for seat in (*before, *seats)])
             if self._optimizer is None:
                 self._optimizer = ReplicaOptimizer(self._pack, kind=seats[0].plan.optimizer)
             for seat, member in zip(seats, members, strict=True):
+                self._pack.blank(seat.row)
                 put(self.network, seat.row, member.weights)
                 self._optimizer.restore(seat.row, member.moments)
         except Exception:
@@ -152,18 +154,21 @@ class Program:
             torch.OutOfMemoryError: If the device has not enough memory; all replicas stand where they stood.
         """
         active = np.array([not seat.rests for seat in self.seats])
+        assert self._optimizer is not None  # a program that steps has replicas
+        if self._recorded_at != self._pack.generation:
+            self._gradients.forget()
+            self._recorded_at = self._pack.generation
         before = [statistics.clone() for statistics in self._pack.statistics()]
         arrays, self._full = next_batch(self.seats, active, self._room, self._sites)
         try:
             loss_R = self._gradients(
                 (self._pack.layout, len(arrays["keys"]), *streams_of(self.seats)), moved(arrays, self.bank.device)
             )
+            self._optimizer.step([seat.plan.rate(seat.epoch) for seat in self.seats], active.tolist())
         except torch.OutOfMemoryError:
             for statistics, was in zip(self._pack.statistics(), before, strict=True):
                 statistics.copy_(was)
             raise
-        assert self._optimizer is not None  # a program that steps has replicas
-        self._optimizer.step([seat.plan.rate(seat.epoch) for seat in self.seats], active.tolist())
         self._loss_R += loss_R
         for seat, takes in zip(self.seats, active, strict=True):
             seat.steps += int(takes)
@@ -217,10 +222,10 @@ class Program:
         if self.mould.vital is not None:
             numbers.append(self.mould.vital(self.network).detach())
         standing = Pending([Transfer(torch.stack(numbers)[:, rows])], lambda arrived: arrived[0].tolist())
+        scores = self._predicting(seats, None) if score else None
         for seat in seats:
             seat.counted_from = seat.steps
         self._loss_R[rows] = 0.0
-        scores = self._predicting(seats, None) if score else None
         replicas = [seat.replica for seat in seats]
 
         def report() -> Report:
@@ -237,6 +242,15 @@ class Program:
             return Report(progress, epochs, losses, found, constant, ended)
 
         return Pending.all([standing, *([scores] if scores is not None else [])], report)
+
+    def owed(self, seat: Seat) -> tuple[float, int]:
+        """Returns the sum of a replica's losses that were not reported yet, and of how many steps it is."""
+        return float(self._loss_R[seat.row]), seat.steps - seat.counted_from
+
+    def owe(self, seat: Seat, total: float, steps: int) -> None:
+        """Goes on with what `owed` returned of a replica before it changed its row."""
+        self._loss_R[seat.row] = total
+        seat.counted_from = seat.steps - steps
 
     def predict(
         self, seats: Sequence[Seat], videos: Sequence[NDArray[np.int64]] | None = None

@@ -46,7 +46,7 @@ class CudaRecorder:
             run()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):  # others use the GPU, too
             result = run()
         return graph.replay, result
 
@@ -129,8 +129,10 @@ class Captured:
         if worst > TOLERANCE:
             raise RuntimeError(f"a recorded step differs from the plain one by {worst:.2g} of its size")
         self._recordings[key] = _Recording(own, replay, result)
-        while len(self._recordings) > MOST:
-            self._recordings.popitem(last=False)
+        self._recordings.move_to_end(key)
+        made = [key for key, recording in self._recordings.items() if recording is not None]
+        for old in made[:-MOST]:
+            del self._recordings[old]
         _LOGGER.debug("recorded %s", key)
         return result
 

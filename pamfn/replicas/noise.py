@@ -7,7 +7,7 @@ where it is used, so a replica sees the same dropout and Gumbel noise alone and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -159,19 +159,19 @@ def _unit(bits: Tensor, dtype: torch.dtype) -> Tensor:
     return (((bits >> 9) & 0x7FFFFF).to(dtype) + 0.5) * 2.0**-23
 
 
-@lru_cache(maxsize=64)
+@cache  # a recorded step goes on reading them
 def _counter(size: int, device: torch.device) -> Tensor:
     return torch.arange(size, dtype=torch.int32, device=device)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _token_counter(heads: int, tokens: int, videos: int, steps: int, device: torch.device) -> Tensor:
     """Counts (H, J, B, T) so that a place's number depends on neither the tokens nor the videos beside it."""
     h, j, b, t = (_counter(n, device) for n in (heads, tokens, videos, steps))
     return ((b[:, None] * MOST_NETS + j[:, None, None]) * heads + h[:, None, None, None]) * steps + t
 
 
-@lru_cache(maxsize=64)
+@cache
 def _net_counter(videos: int, steps: int, nets: int, device: torch.device) -> Tensor:
     """Counts (B, T, K) so that a place's number does not depend on K."""
     b, t, k = (_counter(n, device) for n in (videos, steps, nets))

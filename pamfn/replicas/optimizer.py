@@ -58,6 +58,7 @@ class ReplicaOptimizer:
             raise ValueError(f"optimizer: {kind!r} is not one of {', '.join(MOMENTS)}")
         self._pack, self._kind = pack, kind
         self._steps: list[list[Tensor]] = []  # of each replica: one count a part, as torch wants it
+        self._norms: tuple[tuple[float, ...], Tensor] | None = None
         self.reset(range(pack.replicas.count))
 
     def reset(self, replicas: Iterable[int]) -> None:
@@ -84,9 +85,15 @@ class ReplicaOptimizer:
         """Clips and applies the gradients of the active replicas, each at its own rate."""
         norms = [math.inf if rate.clip_norm is None else rate.clip_norm for rate in rates]
         if min(norms) < math.inf:
-            self._pack.clip_(torch.tensor(norms, device=self._pack.replicas.grads.device))
+            self._pack.clip_(self._norms_of(tuple(norms)))
         for (lr, decay, momentum), rows in self._groups(rates, active).items():
             self._step_rows(rows, lr, decay, momentum)
+
+    def _norms_of(self, norms: tuple[float, ...]) -> Tensor:
+        """Returns the norms on the device; they are moved there, and waited for, when they change."""
+        if self._norms is None or self._norms[0] != norms:
+            self._norms = norms, torch.tensor(norms, device=self._pack.replicas.grads.device)
+        return self._norms[1]
 
     def _groups(self, rates: Sequence[Rate], active: Sequence[bool]) -> dict[tuple[float, float, float], list[_Row]]:
         """Returns the parts of each (learning rate, weight decay, momentum), with their counts of steps."""

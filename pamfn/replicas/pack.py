@@ -69,7 +69,10 @@ class Rows:
         second: Their second moments, (capacity, P).
         kept: Frozen parameters and buffers, (capacity, Q).
         count: Rows in use, the first ones.
+        generation: How often the buffers have moved.
     """
+
+    generation = 0
 
     def __init__(
         self, trained: Sequence[tuple[nn.Module, str]], kept: Sequence[tuple[nn.Module, str]], *, trains: bool
@@ -102,11 +105,12 @@ class Rows:
     def resize(self, count: int) -> None:
         """Sets how many rows are in use; new ones hold zeros or what was there before."""
         if count > self.capacity or count == 0:  # an empty program keeps no memory
-            for name, old in self._buffers().items():
-                new = old.new_zeros(count, old.shape[1])
-                used = min(self.count, count)
-                new[:used].copy_(old[:used])
+            made = {name: old.new_zeros(count, old.shape[1]) for name, old in self._buffers().items()}
+            used = min(self.count, count)
+            for name, new in made.items():  # only now that there was memory for all of them
+                new[:used].copy_(getattr(self, name)[:used])
                 setattr(self, name, new)
+            self.generation += 1
         self.count = count
         self._show()
 
@@ -118,6 +122,11 @@ class Rows:
                     if new != old:
                         buffer[new].copy_(buffer[old])
         self.resize(len(rows))
+
+    def blank(self, rows: slice) -> None:
+        """Makes rows forget all that they held, also between the parameters, where nothing is written to otherwise."""
+        for buffer in self._buffers().values():
+            buffer[rows].zero_()
 
     def copy_from(self, other: Rows, pairs: Sequence[tuple[int, int]]) -> None:
         """Copies weights and buffers of another network of this shape, row by row, given (mine, the other's)."""
@@ -226,11 +235,22 @@ class Pack:
     def layout(self) -> tuple[object, ...]:
         """Where everything is: equal as long as all tensors of the network have the places and shapes they had."""
         axis = () if self.axis is None else (self.axis.total, self.axis.most)
-        return self.replicas.weights.data_ptr(), self.nets.weights.data_ptr(), self.replicas.count, *axis
+        return *self.generation, self.replicas.count, *axis
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        """How often the buffers have moved; what was recorded before they did is of no use."""
+        return self.replicas.generation, self.nets.generation
 
     def statistics(self) -> list[Tensor]:
         """Returns views of what a forward pass changes; a step that could not be finished is undone by them."""
         return [self.replicas.statistics, self.nets.statistics]
+
+    def blank(self, replica: int) -> None:
+        """Makes a replica's rows as good as new."""
+        self.replicas.blank(slice(replica, replica + 1))
+        if self.axis is not None:
+            self.nets.blank(self.axis.rows(replica))
 
     def zero_grad(self) -> None:
         """Sets all gradients to zero, in place."""

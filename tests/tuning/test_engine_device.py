@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pamfn.phases.program import Program
 from tuning.cohort import Cohort
 from tuning.engine.device import Device
 from tuning.engine.measured import rows_that_fit
+from tuning.engine.programs import Programs
 from tuning.study_data import training_data
 
 TOLERANCE = 2e-3  # another number of rows takes another matrix kernel
@@ -248,7 +250,7 @@ def test_rows_follow_the_memory_that_a_step_took(data, trials, monkeypatch):
     monkeypatch.setattr(Program, "row_bytes", 0)
     try:
         trials.cohort(device.cohorts()).train(1.0)
-        assert device.status().rows_room == 8 - 2  # eight rows fit, two are taken
+        assert device.status().rows_room == 4 - 2  # four rows fit, two are taken
     finally:
         device.close()
 
@@ -258,3 +260,70 @@ def test_rows_follow_the_memory_that_a_step_took(data, trials, monkeypatch):
 )
 def test_how_many_rows_fit(rows, step, row, free, fit):
     assert rows_that_fit(rows, step_bytes=step, row_bytes=row, free=free) == fit
+
+
+# --- Found by trying to break it ---
+
+
+def test_a_shape_that_cannot_be_made_is_its_trials_own_trouble(device, trials):
+    cohort = trials.cohort(device.cohorts())
+    for tenant in cohort._tenants:
+        tenant.shape = dataclasses.replace(tenant.shape, key=("odd",), mould=lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cohort.train(1.0)
+    assert_alike(trials.cohort(device.cohorts()).train(1.0), trials.alone((1.0,))[0])
+
+
+def test_a_loop_that_ends_by_itself_tells_everybody_and_its_owner(data, trials, monkeypatch):
+    ended = threading.Event()
+    device = Device(data, fatal=ended.set)
+    monkeypatch.setattr(Programs, "narrow", lambda *_: 1 / 0)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with pytest.raises((ZeroDivisionError, RuntimeError)):
+        trials.cohort(device.cohorts()).train(1.0)
+    assert ended.wait(5)
+    with pytest.raises(RuntimeError, match="loop has ended"):
+        trials.cohort(device.cohorts()).train(1.0)
+
+
+def test_programs_that_nobody_uses_make_room_for_others(device, trials):
+    for size in range(6):
+        cohort = trials.cohort(device.cohorts(), feature_dropout=0.1 * size)
+        cohort.train(0.2)
+        cohort.close()
+    assert len(device.programs()) <= 3
+
+
+def test_a_trial_that_rests_in_a_program_that_fails_is_lost_and_not_begun_anew(device, trials, monkeypatch):
+    resting, other = trials.cohort(device.cohorts()), trials.cohort(device.cohorts(), lr=1e-3)
+    resting.train(0.3)
+    step, fail = Program.step, [True]
+
+    def once(program):
+        if fail:
+            fail.pop()
+            raise ArithmeticError("no such number")
+        return step(program)
+
+    monkeypatch.setattr(Program, "step", once)
+    with pytest.raises(ArithmeticError):
+        other.train(0.6)
+    with pytest.raises(RuntimeError, match="failed"):
+        resting.states()
+    with pytest.raises(RuntimeError, match="failed"):
+        resting.train(1.0)
+
+
+def test_a_row_lost_on_the_way_loses_no_loss(device, trials, monkeypatch):
+    step, taken = Program.step, []
+
+    def interrupted(program):
+        taken.append(True)
+        if len(taken) == 4:
+            raise torch.OutOfMemoryError("once")
+        return step(program)
+
+    monkeypatch.setattr(Program, "step", interrupted)
+    found = trials.cohort(device.cohorts()).train(1.0)
+    monkeypatch.setattr(Program, "step", step)
+    assert list(found.losses.values()) == pytest.approx(list(trials.alone((1.0,))[0].losses.values()), abs=2e-4)

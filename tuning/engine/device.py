@@ -8,6 +8,7 @@ thread of its own, and nobody else touches a program.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -57,16 +58,25 @@ class Device:
         data: The study's data; its bank's device is the device.
         slots: Rows of a program at most; by default what keeps the device busy and fits its memory.
         precision: Of matrix products on CUDA: ``tf32``, ``float32``, or ``bf16`` activations. CPUs know float32.
+        fatal: Called when the loop has ended by itself, which none of its doings should bring about.
     """
 
-    def __init__(self, data: StudyData, *, slots: int | None = None, precision: str = "tf32") -> None:
-        self.replicas = data.replicas
+    def __init__(
+        self,
+        data: StudyData,
+        *,
+        slots: int | None = None,
+        precision: str = "tf32",
+        fatal: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.replicas, self._fatal = data.replicas, fatal
         self._where = data.bank.device
         set_precision(self._where, precision)
         keep_freed_memory()
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._programs = Programs(self._where, slots, precision)
         self._waiting: deque[Errand] = deque()
+        self._placing: list[Errand] = []
         self._running: list[Errand] = []
         self._reporting: list[tuple[Pending[Report], list[Errand]]] = []
         self._closed = False
@@ -91,7 +101,11 @@ class Device:
 
         Raises:
             MemoryError: If the device cannot hold even one of them.
+            RuntimeError: If the program failed in which one of them rested, or the loop has ended.
         """
+        for tenant in tenants:
+            if tenant.lost:
+                raise RuntimeError(f"{tenant.name}: {tenant.lost}")
         # A member is made here, in the trial's thread: the loop only copies it into its row.
         members = [None if t.seat is not None else t.member(t.state) for t in tenants]
         errands = [Errand(t, progress, score, member) for t, member in zip(tenants, members, strict=True)]
@@ -126,11 +140,11 @@ class Device:
     def status(self) -> DeviceStatus:
         """Returns what the device does; never waits for a step."""
         used, total = memory_of(self._where)
-        running, waiting = list(self._running), list(self._waiting)
+        waiting = len(self._waiting)
         return DeviceStatus(
-            rows_busy=len(running),
-            rows_waiting=len(waiting),
-            rows_room=max(0, max(self._programs.rooms()) - len(waiting)),
+            rows_busy=len(self._errands()) - waiting,
+            rows_waiting=waiting,
+            rows_room=max(0, max(self._programs.rooms()) - waiting),
             programs=len(self.programs()),
             steps=self._steps,
             replica_steps=self._replica_steps,
@@ -176,11 +190,13 @@ class Device:
                     self._obey(wait=GRACE)
                 self._programs.narrow(self._asked())
         except BaseException as error:
-            self._closed = True
             _LOGGER.exception("the device's loop ended")
             for errand in self._errands():
-                errand.done.set_exception(error)
+                _finish([errand], error)
+            self._fatal()
             raise
+        finally:
+            self._closed = True
 
     def _obey(self, wait: float | None) -> None:
         """Does what was asked for; waits for the first of it, None for as long as it takes."""
@@ -197,11 +213,12 @@ class Device:
 
     def _end(self) -> None:
         self._closed = True
-        self._release({errand.tenant for errand in self._errands()})
+        self._release(self._asked())
 
     def _errands(self) -> list[Errand]:
         """Returns all that somebody waits for."""
-        return [*self._waiting, *self._running, *(errand for _, errands in self._reporting for errand in errands)]
+        reporting = [errand for _, errands in list(self._reporting) for errand in errands]
+        return [*list(self._waiting), *list(self._placing), *list(self._running), *reporting]
 
     def _asked(self) -> set[Tenant]:
         """Returns the replicas that somebody waits for."""
@@ -209,22 +226,34 @@ class Device:
 
     def _place(self) -> None:
         """Gives rows to those that wait, the first first; a row that rests makes room for them."""
-        waiting, self._waiting = self._waiting, deque()
+        self._placing, self._waiting = list(self._waiting), deque()
         newcomers: dict[Program, list[Errand]] = {}
-        for errand in waiting:
-            tenant = errand.tenant
-            if tenant.seat is not None:
+        for errand in self._placing:
+            if errand.tenant.seat is not None:
                 self._send(errand)
                 continue
-            program = self._programs.of(tenant.shape)
-            coming = newcomers.setdefault(program, [])
-            asked = {tenant, *self._asked(), *(other.tenant for other in waiting)}
-            if self._programs.has_room(program, len(coming)) or self._programs.evict(program, asked):
-                coming.append(errand)
-            else:
-                self._waiting.append(errand)
+            try:
+                program = self._programs.of(errand.tenant.shape, newcomers.keys())
+                coming = newcomers.setdefault(program, [])
+                if self._programs.has_room(program, len(coming)) or self._programs.evict(program, self._asked()):
+                    coming.append(errand)
+                else:
+                    self._waiting.append(errand)
+            except torch.OutOfMemoryError as error:  # there was none for a program, or to take a row back
+                self._wait_or_fail(errand, error)
+            except Exception as error:  # noqa: BLE001  # it goes to whose it is
+                _finish([errand], error)
         for program, errands in newcomers.items():
             self._admit(program, errands)
+        self._placing = []
+
+    def _wait_or_fail(self, errand: Errand, error: torch.OutOfMemoryError) -> None:
+        """Keeps a replica waiting as long as others may give memory back."""
+        torch.cuda.empty_cache()
+        if self._running or self._reporting:
+            self._waiting.append(errand)
+        else:
+            _finish([errand], MemoryError(f"{errand.tenant.shape.needs()}, and the device has not so much: {error}"))
 
     def _admit(self, program: Program, errands: Sequence[Errand]) -> None:
         """Seats replicas; if one cannot be seated, the others are all the same."""
@@ -242,7 +271,7 @@ class Device:
                 self._programs.evict(program, self._asked())  # maps are shared; it may take several to go
                 self._waiting.append(errands[0])
             else:
-                errands[0].done.set_exception(error)
+                _finish(errands, error)
             return
         for errand in errands:
             errand.member = None
@@ -284,6 +313,9 @@ class Device:
             seats = [errand.tenant.seat for errand in errands if errand.tenant.seat is not None]
             try:
                 self._reporting.append((program.asked(seats, progress, score=score), errands))
+            except torch.OutOfMemoryError:
+                self._running += errands
+                self._out_of_memory(program)
             except Exception as error:  # noqa: BLE001  # it goes to all who wait for it
                 _finish(errands, error)
         known = [(p, e) for p, e in self._reporting if p.ready or not (self._running or self._waiting)]
@@ -315,15 +347,20 @@ class Device:
             self._admit(program, errands[:1])
             errands = errands[1:]
         elif not (program.seats or self._running):
-            errands[0].done.set_exception(MemoryError(self._programs.too_large(program)))
+            _finish(errands, MemoryError(self._programs.too_large(program)))
             return
         self._waiting.extendleft(reversed(errands))
 
     def _fail(self, program: Program, error: BaseException) -> None:
         """Tells all who train in a program what went wrong, and closes it."""
-        tenants = self._programs.close(program)
+        tenants = self._programs.close(program, f"the program that it rested in failed ({error})")
         _finish([errand for errand in self._running if errand.tenant in tenants], error)
         self._running = [errand for errand in self._running if errand.tenant not in tenants]
+
+
+def abandon() -> None:
+    """Ends a process whose device's loop has ended: Ray starts another, and the trials go on there."""
+    os._exit(1)
 
 
 def _finish(errands: Sequence[Errand], report: Report | BaseException) -> None:

@@ -14,6 +14,7 @@ from tuning.engine.tenants import Shape, Tenant
 
 _LOGGER = logging.getLogger(__name__)
 REST = 3  # steps of its program that a replica may rest in its row; after that it makes room
+IDLE = 2  # programs without rows that are kept for those who may come
 ROOM = 16  # rows that a device without programs says it has
 
 
@@ -46,14 +47,21 @@ class Programs:
         """Returns the free rows of each program; of one that there might be, if there is none."""
         return [self._most.get(program, 0) - len(program.seats) for program in self.all()] or [self._slots or ROOM]
 
-    def of(self, shape: Shape) -> Program:
-        """Returns the program of a shape."""
+    def of(self, shape: Shape, keep: Collection[Program] = ()) -> Program:
+        """Returns the program of a shape; an empty one of another makes room for a new one, if it is not to be kept."""
         if shape.key not in self._programs:
-            program = Program(shape.mould(), precision=self._precision)
+            self._drop_empty(keep, IDLE)
+            program = Program(shape.mould(), precision="float32" if shape.exact else self._precision)
             self._tenants[program], self._shapes[program] = [], shape
             self._most[program] = self._slots or shape.rows
             self._programs[shape.key] = program
         return self._programs[shape.key]
+
+    def _drop_empty(self, keep: Collection[Program], most: int) -> None:
+        """Drops programs without rows, the oldest first, until there are no more than so many: they hold memory."""
+        empty = [program for program in self.all() if not program.seats and program not in keep]
+        for program in empty[: max(0, len(empty) - most)]:
+            self.close(program, "")
 
     def has_room(self, program: Program, coming: int) -> bool:
         """Tells whether there is a row for one more than those that are coming."""
@@ -67,7 +75,8 @@ class Programs:
         """Gives replicas rows; see `Program.admit` for what it raises, in which case none gets one."""
         seats = program.admit(members) if members else []
         for tenant, seat in zip(tenants, seats, strict=True):
-            tenant.seat, tenant.program, tenant.state = seat, program, None
+            program.owe(seat, *tenant.owed)
+            tenant.seat, tenant.program, tenant.state, tenant.owed = seat, program, None, (0.0, 0)
             self._tenants[program].append(tenant)
 
     def leave(self, tenant: Tenant, *, keep: bool) -> None:
@@ -106,30 +115,34 @@ class Programs:
         """Sets a program's rows by the memory that a step of it really took."""
         rows = self._measured[program] = len(program.seats)
         used, total = memory_of(self._where)
-        fit = rows_that_fit(rows, step_bytes=step_bytes, row_bytes=program.row_bytes, free=total - used)
+        both = 2 * step_bytes  # a recording computes in memory of its own
+        fit = rows_that_fit(rows, step_bytes=both, row_bytes=program.row_bytes, free=total - used)
         self._most[program] = self._slots or min(self._shapes[program].rows, fit)
 
     # --- When there is not memory enough ---
 
     def halve(self, program: Program) -> list[Tenant]:
-        """Takes the rows of half of a program's replicas back for good; returns whose.
+        """Takes the rows of half of a program's replicas back; returns whose. One alone waits for others' memory.
 
         Raises:
             MemoryError: If it has one replica alone, in words for people.
         """
         tenants = self.tenants(program)
+        self._drop_empty([program], 0)
         torch.cuda.empty_cache()
-        if len(tenants) == 1:
+        if len(tenants) == 1 and not any(other.seats for other in self.all() if other is not program):
             raise MemoryError(self.too_large(program))
-        self._most[program] = len(tenants) // 2
+        left = len(tenants) // 2
+        self._most[program] = max(1, left)
         _LOGGER.warning("out of memory with %d rows side by side; %d from now on", len(tenants), self._most[program])
-        gone = tenants[self._most[program] :]
+        gone = tenants[left:]
         for tenant in gone:
             self.leave(tenant, keep=True)
         return gone
 
     def full(self, program: Program) -> None:
         """Notes that a program cannot have more rows than it has; an empty one can be tried with one."""
+        self._drop_empty([program], 0)
         torch.cuda.empty_cache()
         self._most[program] = max(1, len(program.seats))
 
@@ -139,11 +152,12 @@ class Programs:
         needs = self._shapes[program].needs()
         return f"{needs}, and the device has {total:.1f} GB; take a smaller width, batch_size or clip"
 
-    def close(self, program: Program) -> list[Tenant]:
-        """Drops a program whose numbers can no longer be relied on; returns who had rows in it."""
+    def close(self, program: Program, why: str) -> list[Tenant]:
+        """Drops a program whose numbers can no longer be relied on; returns who had rows in it, who are lost."""
         tenants = self.tenants(program)
         for tenant in tenants:
             self.leave(tenant, keep=False)
+            tenant.lost = why
         del self._programs[self._shapes.pop(program).key], self._tenants[program], self._most[program]
         self._measured.pop(program, None)
         return tenants

@@ -66,7 +66,9 @@ class DeviceRows:
         alike = [name for name, width in bank.widths.items() if width == bank.widths[modality]]
         key = ("branch", *alike, repr(branch_mould_settings(recipe)))
         rows = BRANCHES * rows_at_once(recipe, bank.widths, bank.device)
-        shape = Shape(key, partial(branch_mould, recipe, bank.only(*alike)), rows, partial(_needs, recipe, bank))
+        shape = Shape(
+            key, partial(branch_mould, recipe, bank.only(*alike)), rows, partial(_needs, recipe, bank), exact=True
+        )
 
         def member(replica: Replica, state: State | None) -> Member:
             return branch_member(recipe, modality, replica, bank, state)

@@ -25,12 +25,14 @@ class Shape:
         mould: Makes the networks.
         rows: How many fit a device and keep it busy.
         needs: Says what one of them takes; asked only where that is too much.
+        exact: Whether it trains in float32 whatever the study's precision, as what studies share does.
     """
 
     key: tuple[object, ...]
     mould: Callable[[], Mould]
     rows: int
     needs: Callable[[], str]
+    exact: bool = False
 
 
 @dataclass(eq=False)
@@ -45,6 +47,8 @@ class Tenant:
         seat: Its place in a program while it has one.
         program: That program.
         idle: Steps of its program that it has rested in its row.
+        owed: Sum of its losses that were not reported before it lost its row, and of how many steps it is.
+        lost: What befell its program, and with it where it stood; empty while nothing has.
     """
 
     name: str
@@ -54,12 +58,14 @@ class Tenant:
     seat: Seat | None = None
     program: Program | None = None
     idle: int = 0
+    owed: tuple[float, int] = (0.0, 0)
+    lost: str = ""
 
     def leave(self, *, keep: bool) -> None:
         """Gives its row back; with ``keep`` it can go on from where it stands."""
         if self.seat is not None and self.program is not None:
             if keep:
-                self.state = self.program.state(self.seat)
+                self.state, self.owed = self.program.state(self.seat), self.program.owed(self.seat)
             self.program.dismiss([self.seat])
         self.seat = self.program = None
 
@@ -68,9 +74,12 @@ class Tenant:
 
         Raises:
             ValueError: If it has not begun.
+            RuntimeError: If its program failed while it rested there.
         """
         if self.seat is not None and self.program is not None:
             return self.program.state(self.seat)
+        if self.lost:
+            raise RuntimeError(f"{self.name}: {self.lost}")
         if self.state is None:
             raise ValueError(f"{self.name}: it has not begun, so there is no state of it")
         return self.state

@@ -347,3 +347,47 @@ def test_bf16_branches_learn_too() -> None:
         losses.append(program.report(seats, 1.0).losses)
     assert losses[1] != losses[0]
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+def test_a_row_that_diverged_under_clipping_is_as_good_as_new_for_the_next() -> None:
+    settings = dataclasses.replace(SETTINGS, clip_norm=2.0, width=12)  # rows with places between the parameters
+    branches = pretrained(settings, REPLICAS, BANK)
+    used, fresh = Program(mould(settings)), Program(mould(settings))
+    kept, sick = used.admit(fusion_members(settings, REPLICAS[:2], BANK, branches))
+    (stays, _) = fresh.admit(fusion_members(settings, REPLICAS[:2], BANK, branches))
+    with torch.no_grad():
+        used.network.tau[1] = torch.nan  # type: ignore[index,operator]
+    for program in (used, fresh):
+        trained(program, program.seats, 3)
+        program.dismiss([program.seats[1]])
+    mine = [{name: of[2:3] for name, of in branches.items()}]
+    seats = [p.admit(fusion_members(settings, REPLICAS[2:3], BANK, mine[0]))[0] for p in (used, fresh)]
+    for program in (used, fresh):
+        trained(program, program.seats, 5)
+    reports = [program.report([seat], 1.0) for program, seat in zip((used, fresh), seats, strict=True)]
+    assert reports[0] == reports[1]
+    assert reports[0].ended == [""]
+
+
+def test_rows_that_there_is_no_memory_for_leave_the_others_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, spared = Program(mould(kept=True)), Program(mould(kept=True))
+    (seat,), (other,) = program.admit(members([0], kept=True)), spared.admit(members([0], kept=True))
+    new_zeros, calls = torch.Tensor.new_zeros, []
+
+    def failing(tensor: torch.Tensor, *size: int) -> torch.Tensor:
+        calls.append(size)
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError
+        return new_zeros(tensor, *size)
+
+    monkeypatch.setattr(torch.Tensor, "new_zeros", failing)
+    with pytest.raises(torch.OutOfMemoryError):
+        program.admit(members([1, 2], kept=True))
+    monkeypatch.undo()
+    assert program._cache is not None
+    assert sorted(program._cache._users.values()) == [0, 0, 1]
+    for p, s in ((program, seat), (spared, other)):
+        trained(p, [s], 5)
+    assert same(program.state(seat), spared.state(other))
+    (late,) = program.admit(members([1], kept=True))
+    trained(program, [late], 2)
