@@ -51,6 +51,11 @@ class CohortLike(Protocol):
 class CohortMaker(Protocol):
     """Puts replicas of a trial side by side: `Cohort` does, in programs of their own."""
 
+    @property
+    def together(self) -> bool:
+        """Whether branches of all modalities are best trained at once, or by whoever is free, a modality a time."""
+        ...
+
     def __call__(
         self,
         recipe: Recipe,
@@ -107,6 +112,8 @@ class Cohort:
             mine = None if branches is None else {m: states[some] for m, states in branches.items()}
             self._trainings.append(fusion_training(recipe, replicas[some], bank, mine))
         self._rows = {name: (t, row) for t in self._trainings for row, name in enumerate(r.name for r in t.replicas)}
+
+    together = False
 
     @staticmethod
     def branches(

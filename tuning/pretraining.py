@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import torch
@@ -67,7 +69,7 @@ class Pretraining:
         """
         rows = range(len(self._replicas)) if some is None else some
         asked, trained = [keys[i] for keys in self.keys.values() for i in rows], self.trained
-        found = self._store.fetch(asked, self._train, chunk=len(rows))
+        found = self._store.fetch(asked, self._train, chunk=None if self._cohorts.together else len(rows))
         self.loaded += max(0, len({*asked} - self._fetched) - (self.trained - trained))
         self._fetched.update(asked)
         states = {m: [dict(found[keys[i]]) for i in rows] for m, keys in self.keys.items()}
@@ -75,19 +77,30 @@ class Pretraining:
         return states, scores
 
     def _train(self, keys: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Tensor], Mapping[str, Any]]]:
-        """Trains the branches of these keys, those of one modality side by side."""
-        for modality in dict.fromkeys(self._asked[key][0] for key in keys):
-            mine = [key for key in keys if self._asked[key][0] == modality]
-            replicas = [self._replicas[self._asked[key][1]] for key in mine]
-            scored = all(len(replica.valid) for replica in replicas)
-            report, states = self._cohorts.branches(self._recipe, modality, replicas, self._bank, score=scored)
-            if fault := first_fault([f"{modality} branch of {replica.name}" for replica in replicas], report.ended):
-                raise BranchDiverged(fault)
-            scores = report.scores if scored else [math.nan] * len(mine)
-            for key, replica, state, score in zip(mine, replicas, states, scores, strict=True):
+        """Trains the branches of these keys, those of one modality side by side, and maybe all modalities at once."""
+        groups: dict[str, list[str]] = {}
+        for key in keys:
+            groups.setdefault(self._asked[key][0], []).append(key)
+        with ThreadPoolExecutor(len(groups)) as threads:  # each waits for the device
+            each = threads.map if self._cohorts.together else map
+            for made in chain.from_iterable(each(self._train_one, groups, groups.values())):
                 self.trained += 1
-                meta = {"modality": modality, "replica": replica.name, "settings": branch_settings(self._recipe)}
-                yield key, {**state, HELD_OUT: torch.tensor(score)}, meta
+                yield made
+
+    def _train_one(
+        self, modality: str, keys: Sequence[str]
+    ) -> list[tuple[str, Mapping[str, Tensor], Mapping[str, Any]]]:
+        replicas = [self._replicas[self._asked[key][1]] for key in keys]
+        scored = all(len(replica.valid) for replica in replicas)
+        report, states = self._cohorts.branches(self._recipe, modality, replicas, self._bank, score=scored)
+        if fault := first_fault([f"{modality} branch of {replica.name}" for replica in replicas], report.ended):
+            raise BranchDiverged(fault)
+        scores = report.scores if scored else [math.nan] * len(keys)
+        meta = {"modality": modality, "settings": branch_settings(self._recipe)}
+        return [
+            (key, {**state, HELD_OUT: torch.tensor(score)}, {**meta, "replica": replica.name})
+            for key, replica, state, score in zip(keys, replicas, states, scores, strict=True)
+        ]
 
 
 def artefact_key(recipe: Recipe, modality: str, replica: Replica, contents: Contents) -> str:

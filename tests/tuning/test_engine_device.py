@@ -13,10 +13,12 @@ import torch
 from planted_study import CONFIG, small_study
 
 from pamfn.phases.program import Program
+from tuning.branches import BranchStore
 from tuning.cohort import Cohort
 from tuning.engine.device import Device
 from tuning.engine.measured import rows_that_fit
 from tuning.engine.programs import Programs
+from tuning.pretraining import Pretraining
 from tuning.study_data import training_data
 
 TOLERANCE = 2e-3  # another number of rows takes another matrix kernel
@@ -327,3 +329,20 @@ def test_a_row_lost_on_the_way_loses_no_loss(device, trials, monkeypatch):
     found = trials.cohort(device.cohorts()).train(1.0)
     monkeypatch.setattr(Program, "step", step)
     assert list(found.losses.values()) == pytest.approx(list(trials.alone((1.0,))[0].losses.values()), abs=2e-4)
+
+
+def test_a_gpu_trains_the_branches_of_all_modalities_at_once(device, study, data, monkeypatch, tmp_path):
+    monkeypatch.setattr(Device, "is_gpu", True)
+    recipe, alone = study.space.recipe(CONFIG), tmp_path / "alone"
+    made = [
+        Pretraining(recipe, data.replicas, data.bank, data.contents, BranchStore(str(root)), cohorts)
+        for root, cohorts in ((alone, Cohort), (tmp_path / "device", device.cohorts()))
+    ]
+    (states, scores), (others, same) = (pretraining.branches() for pretraining in made)
+    assert [pretraining.trained for pretraining in made] == [6, 6]
+    assert device.status().replica_steps > device.status().steps * len(data.replicas)  # modalities side by side
+    for modality, mine in states.items():
+        assert scores[modality] == pytest.approx(same[modality], abs=0.2)
+        for state, other in zip(mine, others[modality], strict=True):
+            for name, value in state.items():
+                np.testing.assert_allclose(value, other[name], atol=TOLERANCE, err_msg=name)

@@ -91,6 +91,11 @@ class Device:
         """Returns what puts a trial's replicas into rows of the device's programs."""
         return DeviceRows(self)
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self._where.type == "cuda"
+
     def train(self, tenants: Sequence[Tenant], progress: float, *, score: bool = True) -> list[Report]:
         """Advances replicas to a milestone, and returns the report of each.
 

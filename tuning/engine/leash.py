@@ -30,6 +30,11 @@ class _LeashedMaker:
     def __init__(self, cohorts: CohortMaker, released: threading.Event) -> None:
         self._cohorts, self._released = cohorts, released
 
+    @property
+    def together(self) -> bool:
+        """Whether branches of all modalities are best trained at once."""
+        return self._cohorts.together
+
     def __call__(
         self,
         recipe: Recipe,

@@ -38,6 +38,11 @@ class DeviceRows:
     def __init__(self, device: Device) -> None:
         self._device = device
 
+    @property
+    def together(self) -> bool:
+        """Whether branches of all modalities are best trained at once: on a GPU, which one modality does not fill."""
+        return self._device.is_gpu
+
     def __call__(
         self,
         recipe: Recipe,
