@@ -25,7 +25,8 @@ def test_it_writes_a_row_for_every_cell(tmp_path: Path, capsys: pytest.CaptureFi
         assert row["ratio_loop"] == pytest.approx(
             row["replica_steps_per_second"] / row["loop_replica_steps_per_second"]
         )
-        assert row["ratio_vmap"] == pytest.approx(
+        assert row["ratio_loop_uncached"] == pytest.approx(1.5)
+    assert row["ratio_vmap"] == pytest.approx(
             row["replica_steps_per_second"] / row["vmap_replica_steps_per_second"]
         )
         assert row["step_ms"] == pytest.approx(1e3 / row["replica_steps_per_second"])
@@ -43,7 +44,7 @@ def test_what_is_skipped_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_times_are_of_one_step_of_one_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"loop": [2.0], "ours": [3.0], "single": [1.0], "vmap": [24.0]}
+    told = {"loop": [2.0], "ours": [3.0], "uncached": [4.0], "single": [1.0], "vmap": [24.0]}
     monkeypatch.setattr(STEP, "interleaved", lambda _contestants, **_settings: told)
     settings = {"device": "cpu", "steps": 2, "batch_size": 4, "looped": 2, "repeats": 1, "warmup": 0}
     row = STEP.measure(8, 6, argparse.Namespace(size="tiny", **settings), [])

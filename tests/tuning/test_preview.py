@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_a_warning(told, at_a_known_pace, monkeypatch):
     monkeypatch.setattr(preview_module, "this_machine", lambda: Machine(2, 6 * 10**8))
     said = told()
     assert "where 1.0 MB are free WARNING:" in said
-    assert "WARNING: 2 engines may take 1.1 GB, and 600.0 MB are free: lower budget.concurrent" in said
+    assert "WARNING: 2 engines may take 1.0 GB, and 600.0 MB are free: lower budget.concurrent" in said
 
 
 def test_a_trial_that_fits_nowhere_is_a_warning(told, at_a_known_pace):
