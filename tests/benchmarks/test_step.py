@@ -25,8 +25,7 @@ def test_it_writes_a_row_for_every_cell(tmp_path: Path, capsys: pytest.CaptureFi
         assert row["ratio_loop"] == pytest.approx(
             row["replica_steps_per_second"] / row["loop_replica_steps_per_second"]
         )
-        assert row["ratio_loop_uncached"] == pytest.approx(1.5)
-    assert row["ratio_vmap"] == pytest.approx(
+        assert row["ratio_vmap"] == pytest.approx(
             row["replica_steps_per_second"] / row["vmap_replica_steps_per_second"]
         )
         assert row["step_ms"] == pytest.approx(1e3 / row["replica_steps_per_second"])
@@ -51,6 +50,7 @@ def test_times_are_of_one_step_of_one_replica(monkeypatch: pytest.MonkeyPatch) -
     assert row["loop_ms"] == pytest.approx(1e3 * 2 / (2 * 2))
     assert row["step_ms"] == pytest.approx(1e3 * 3 / (2 * 6))
     assert row["ratio_loop"] == pytest.approx(2.0)
+    assert row["ratio_loop_uncached"] == pytest.approx(1.5)
     assert row["ratio_vmap"] == pytest.approx(8.0)
     assert row["ratio_single"] == pytest.approx(2.0)
 
