@@ -142,6 +142,14 @@ BRANCH_SETTINGS: tuple[str, ...] = (
 """The settings that phase 1 depends on: trials that agree in them share their pretrained branches."""
 
 
+ROW_SETTINGS: tuple[str, ...] = (
+    *("fusion_nets", "tau_init", "epochs", "lr", "head_lr_scale", "weight_decay", "schedule", "lr_floor", "clip_norm"),
+    *("target", "reseed", "branch_head_dropout"),
+    *(name for name in Recipe.__dataclass_fields__ if name.startswith("phase1_")),
+)
+"""The settings in which replicas of one batched program of phase 2 may differ."""
+
+
 def is_whole(name: str) -> bool:
     """Returns whether a setting is a whole number (``epochs`` counts as one)."""
     return str(settings()[name].type).startswith("int")

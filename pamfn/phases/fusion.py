@@ -20,7 +20,7 @@ from pamfn.phases.plan import Plan
 from pamfn.phases.program import parts_of
 from pamfn.phases.replica import Replica
 from pamfn.phases.training import Training
-from pamfn.recipe import Recipe
+from pamfn.recipe import ROW_SETTINGS, Recipe
 from pamfn.replicas.cut import cut, put
 from pamfn.seeding import derive
 
@@ -110,16 +110,10 @@ def clips_to_keep(recipe: Recipe, replicas: Sequence[Replica], bank: Bank, room:
     return cache_clips(recipe, truly, [Places(replica, lengths_V, recipe.clip) for replica in replicas], room)
 
 
-OWN = ("fusion_nets", "tau_init", "epochs", "lr", "head_lr_scale", "weight_decay", "schedule", "lr_floor", "clip_norm",
-       "target", "reseed", "branch_head_dropout")  # fmt: skip
-"""The settings in which replicas of one batched program may differ, beside those of phase 1."""
-
-
 def mould_settings(recipe: Recipe) -> Recipe:
     """Returns a recipe with all that may differ between the replicas of one program taken from the defaults."""
     defaults = Recipe()
-    own = [*OWN, *(name for name in Recipe.__dataclass_fields__ if name.startswith("phase1_"))]
-    return replace(recipe, **{name: getattr(defaults, name) for name in own})
+    return replace(recipe, **{name: getattr(defaults, name) for name in ROW_SETTINGS})
 
 
 def fusion_members(

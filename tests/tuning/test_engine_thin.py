@@ -12,6 +12,7 @@ from launching import REPOSITORY
 from test_engine_watch import IDLE
 
 from tuning.engine.calls import EngineLost
+from tuning.engine.status import shape_of
 from tuning.engine.thin import FAILURES, NOBODY, Passenger, TrialFailed
 
 CONFIG = {"lr": 0.1}
@@ -89,6 +90,18 @@ def test_it_goes_to_an_engine_with_room_though_a_full_one_has_fewer_trials():
 
 def test_of_equal_engines_it_goes_to_the_one_with_fewer_trials():
     assert chosen({0: replace(IDLE, trials=("0001",)), 1: IDLE}) == 1
+
+
+def test_it_goes_where_others_have_networks_of_its_shape_unless_that_engine_is_much_busier():
+    mine, other = shape_of(CONFIG), shape_of({**CONFIG, "stages": 5})
+    assert mine != other == shape_of({**CONFIG, "stages": 5, "lr": 1.0, "fusion_nets": 9})
+
+    def alike(trials):
+        names = tuple(str(n) for n in range(trials))
+        crowd = replace(IDLE, trials=names, shapes=(mine, *(other,) * (trials - 1)))
+        return chosen({0: crowd, 1: replace(IDLE, trials=("a",), shapes=(other,))})
+
+    assert [alike(trials) for trials in (1, 2, 4)] == [0, 0, 1]
 
 
 def test_trials_that_see_the_same_spread_over_equal_engines():
@@ -208,7 +221,7 @@ from tuning.engine.calls import Engines
 from tuning.engine.status import Pace
 from tuning.engine.thin import ThinTrial, nothing
 pickle.loads(pickle.dumps((ThinTrial, Engine, Engines([]), Pace)))
-print([name for name in ("torch", "mlflow", "scipy", "hyperopt", "pamfn") if name in sys.modules])
+print([name for name in ("torch", "mlflow", "scipy", "hyperopt", "pamfn.model") if name in sys.modules])
 """
     paths = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     out = subprocess.run([sys.executable, "-c", script], env=paths, capture_output=True, text=True, check=True)

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from tuning.engine.leash import LetGo, leashed
 from tuning.engine.meter import Meter
 from tuning.engine.publishing import Publisher
 from tuning.engine.resident import Resident, one_line
-from tuning.engine.status import DeviceStatus
+from tuning.engine.status import DeviceStatus, shape_of
 from tuning.keeping import FOLDER, newest_checkpoint
 from tuning.precision import numerics
 from tuning.study import Study
@@ -141,7 +142,9 @@ class Residence:
 
     def status(self) -> DeviceStatus:
         """Returns what the device does."""
-        return replace(self._device.status(), trials=tuple(self._residents))
+        with self._lock:
+            shapes = {trial_id: resident.shape for trial_id, resident in self._residents.items()}
+        return replace(self._device.status(), trials=tuple(shapes), shapes=tuple(shapes.values()))
 
     def _resident(self, trial_id: str, config: Mapping[str, Any], token: str) -> Resident | None:
         """Returns a trial, now the caller's; None if it has been taken over from this caller before."""
@@ -151,7 +154,8 @@ class Residence:
             resident = self._residents.get(trial_id)
             if resident is None:
                 publisher = Publisher(self._here / trial_id)
-                resident = Resident(lambda gone: self._trial(trial_id, config, gone), self._meter, publisher)
+                begin = partial(self._trial, trial_id, config)
+                resident = Resident(begin, self._meter, publisher, shape_of(config))
                 self._residents[trial_id] = resident
             if resident.token != token:
                 self._former.add(resident.token)

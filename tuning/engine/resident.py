@@ -36,13 +36,16 @@ class Resident:
             once the trial is let go.
         meter: Counts its share of the device.
         publisher: Writes its checkpoints.
+        shape: That of its networks.
 
     Attributes:
         token: Whose trial it is.
     """
 
-    def __init__(self, begin: Callable[[threading.Event], Advanced], meter: Meter, publisher: Publisher) -> None:
-        self.token = ""
+    def __init__(
+        self, begin: Callable[[threading.Event], Advanced], meter: Meter, publisher: Publisher, shape: str = ""
+    ) -> None:
+        self.token, self.shape = "", shape
         self._begin, self._meter, self._publisher = begin, meter, publisher
         self._released, self._turn = threading.Event(), threading.Lock()
         self._trial: Advanced | None = None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from pamfn.recipe import ROW_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class DeviceStatus:
         device: ``cpu``, or the name of the GPU.
         started: When its process started, in seconds since the epoch; another one is another process.
         trials: Ids of the trials that it holds.
+        shapes: Of each, the shape of its networks as `shape_of` says it.
     """
 
     rows_busy: int
@@ -38,6 +43,12 @@ class DeviceStatus:
     device: str
     started: float
     trials: tuple[str, ...] = ()
+    shapes: tuple[str, ...] = ()
+
+
+def shape_of(config: Mapping[str, Any]) -> str:
+    """Returns the values of a trial's searched settings that its networks must share to be rows of one program."""
+    return " ".join(f"{name}={config[name]!r}" for name in sorted(config) if name not in ROW_SETTINGS)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.trainable.trainable import _TrainingResult
 
 from tuning.engine.calls import EngineLost, Engines
-from tuning.engine.status import DeviceStatus
+from tuning.engine.status import DeviceStatus, shape_of
 
 FAILURES = 3  # engines that a trial may lose in a row without coming to a rung in between
 ANSWER = 3.0  # seconds for engines to say what room they have
 PAUSE = 0.5  # seconds between two rounds of asking
 NOBODY = 900.0  # seconds after which a trial gives up that no engine has answered
+ALIKE = 2  # trials by which an engine may be busier that has others of a trial's shape
 FAREWELL = 5.0  # seconds for an engine to hear that a trial lets go
 
 
@@ -82,7 +83,7 @@ class Passenger:
     ) -> None:
         self._engines, self._trial_id, self._config = engines, trial_id, dict(config)
         self._sleep, self._clock = sleep, clock
-        self._token = uuid.uuid4().hex
+        self._token, self._shape = uuid.uuid4().hex, shape_of(config)
         self._at: int | None = None
         self._told, self._losses = 0, 0
 
@@ -147,12 +148,14 @@ class Passenger:
     def _preference(self, engine: int, status: DeviceStatus) -> tuple[Any, ...]:
         """Returns what orders engines, the best first; trials that see the same spread over equal ones.
 
-        Room comes late: an engine that trains has programs of several shapes, and speaks of the widest.
+        Room comes late: an engine that trains has programs of several shapes, and speaks of the widest. A trial goes
+        where others have networks of its shape, even if that engine has two trials more.
         """
         spread = hashlib.sha256(f"{self._trial_id}/{engine}".encode()).digest()
         absent = self._trial_id not in status.trials
-        full, trials = status.rows_room == 0, len(status.trials)  # the trials of a study have equally many replicas
-        return absent, full, trials, status.rows_waiting, -status.rows_room, spread
+        alike = self._shape in status.shapes
+        trials = len(status.trials) - ALIKE * alike  # the trials of a study have equally many replicas
+        return absent, status.rows_room == 0, trials, status.rows_waiting, -status.rows_room, spread
 
 
 class ThinTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
