@@ -23,7 +23,7 @@ def step_bytes(recipe: Recipe, widths: Mapping[str, int], kind: str) -> int:
     Maps of (videos, segments, width) in float32, in the first stage, which has the most time steps; the later stages,
     of half the steps each, come to as much again. On a CPU some four for each FusionNet, and the inputs four times,
     fitted to what ``benchmarks/epoch.py`` measures: for widths 32 to 256 and K 4 to 16 on the published modalities it
-    is 1.0 to 1.2 of the measured growth. On a GPU, which keeps what a CPU computes again, some twelve for each
+    is 0.9 to 1.8 of the measured growth. On a GPU, which keeps what a CPU computes again, some twelve for each
     FusionNet and half as many for each modality and the mixed branch; an engine measures there and does not rely on it.
 
     Args:
