@@ -47,8 +47,13 @@ def branch_training(recipe: Recipe, modality: str, replicas: Sequence[Replica], 
     return Training(branch_mould(recipe, bank.only(modality)), members)
 
 
-def branch_mould(recipe: Recipe, bank: Bank) -> Mould:
+def branch_mould(recipe: Recipe, bank: Bank, room: int = 0) -> Mould:
     """Returns the shape of branches, whichever of the bank's modalities each reads.
+
+    Args:
+        recipe: The settings.
+        bank: The features.
+        room: Places for videos in a batch, at least.
 
     Raises:
         ValueError: If the modalities are not all of one width.
@@ -57,7 +62,7 @@ def branch_mould(recipe: Recipe, bank: Bank) -> Mould:
     if len(widths) > 1:
         raise ValueError(f"branches: {bank.widths}: those of different widths have different shapes")
     (inputs,) = widths
-    return Mould(lambda: build_branch(recipe, STREAM, inputs, 1), bank, stream=STREAM)
+    return Mould(lambda: build_branch(recipe, STREAM, inputs, 1), bank, room=room, stream=STREAM)
 
 
 def branch_mould_settings(recipe: Recipe) -> dict[str, Any]:

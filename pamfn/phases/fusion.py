@@ -56,7 +56,7 @@ def fusion_training(
     return Training(fusion_mould(recipe, bank, clips), members, precision=precision)
 
 
-def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0) -> Mould:
+def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0, room: int = 0) -> Mould:
     """Returns the shape of the networks of a recipe; see `mould_settings` for what may differ between them.
 
     Args:
@@ -64,6 +64,7 @@ def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0) -> Mould:
         bank: The features; its modalities are the network's.
         clips: Clips of truly fixed branches whose feature maps are kept, from `clips_to_keep`; 0 computes them anew at
             every step.
+        room: Places for videos in a batch, at least.
     """
     fixed = [] if recipe.phases == "one" else [name for name in bank.widths if name not in recipe.fine_tuned]
     truly = truly_fixed(recipe, bank)
@@ -84,6 +85,7 @@ def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0) -> Mould:
         is_head=lambda name: name.startswith("head."),
         vital=lambda network: cast("PAMFN", network).tau_R,
         verdict=_temperature_fault,
+        room=room,
         cache=(lambda: FeatureCache(recipe, bank, truly, clips)) if clips else None,
     )
 

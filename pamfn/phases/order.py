@@ -30,7 +30,7 @@ class Order:
         self._batch_size = batch_size
         full, rest = divmod(len(videos), batch_size)
         self.steps = max(full + (rest > 1), 1)
-        self.largest = min(batch_size + (rest == 1 and full > 0), len(videos))
+        self.largest = largest_batch(len(videos), batch_size)
         self._epoch = -1
         self._order: NDArray[np.int64] = videos
         self._starts: NDArray[np.int64] = lengths
@@ -52,3 +52,9 @@ class Order:
         order = generator(self._seed, "order", epoch).permutation(len(self._videos))
         starts = crop_starts(self._lengths, self._clip, generator(self._seed, "crops", epoch))
         self._epoch, self._order, self._starts = epoch, self._videos[order], starts[order]
+
+
+def largest_batch(videos: int, batch_size: int) -> int:
+    """Returns the videos of the largest batch of an epoch: one more than asked for where one would be left alone."""
+    full, rest = divmod(videos, batch_size)
+    return min(batch_size + (rest == 1 and full > 0), videos)

@@ -94,6 +94,12 @@ def test_trials_in_company_learn_what_they_learn_alone(device, trials):
     assert status.replica_steps > 2 * status.steps  # they did train side by side
 
 
+def test_a_batch_has_as_many_places_whoever_is_in_company(device, trials, data):
+    rows = max(len(replica.train) for replica in data.replicas)
+    trials.cohort(device.cohorts(), batch_size=rows - 1).train(0.2)  # the last video joins the batch before
+    assert [program.mould.room for program in device.programs()] == [rows]
+
+
 def test_more_replicas_than_rows_take_turns(data, trials):
     device = Device(data, slots=1)
     try:

@@ -15,6 +15,7 @@ from pamfn.phases.branches import branch_member, branch_mould, branch_mould_sett
 from pamfn.phases.fusion import clips_to_keep, fusion_members, fusion_mould, mould_settings
 from pamfn.phases.memory import cache_room, network_bytes, rows_at_once, step_bytes
 from pamfn.phases.mould import Member
+from pamfn.phases.order import largest_batch
 from pamfn.phases.replica import Replica
 from pamfn.phases.report import Report
 from pamfn.recipe import Recipe
@@ -54,7 +55,8 @@ class DeviceRows:
         clips = clips_to_keep(recipe, self._device.replicas, bank, cache_room(bank.device))
         rows = rows_at_once(recipe, bank.widths, bank.device)
         key = ("fusion", clips, repr(mould_settings(recipe)))
-        shape = Shape(key, partial(fusion_mould, recipe, bank, clips), rows, partial(_needs, recipe, bank))
+        mould = partial(fusion_mould, recipe, bank, clips, self._room(recipe))
+        shape = Shape(key, mould, rows, partial(_needs, recipe, bank))
 
         def member(row: int, state: State | None) -> Member:
             mine = None if branches is None else {name: of[row : row + 1] for name, of in branches.items()}
@@ -67,13 +69,12 @@ class DeviceRows:
     def branches(
         self, recipe: Recipe, modality: str, replicas: Sequence[Replica], bank: Bank, *, score: bool
     ) -> tuple[Report, list[dict[str, Tensor]]]:
-        """Trains one modality's branch for every replica; see `tuning.pretraining.BranchTrainer`."""
+        """Trains one modality's branch for every replica; see `tuning.cohort.CohortMaker`."""
         alike = [name for name, width in bank.widths.items() if width == bank.widths[modality]]
         key = ("branch", *alike, repr(branch_mould_settings(recipe)))
         rows = BRANCHES * rows_at_once(recipe, bank.widths, bank.device)
-        shape = Shape(
-            key, partial(branch_mould, recipe, bank.only(*alike)), rows, partial(_needs, recipe, bank), exact=True
-        )
+        mould = partial(branch_mould, recipe, bank.only(*alike), self._room(recipe))
+        shape = Shape(key, mould, rows, partial(_needs, recipe, bank), exact=True)
 
         def member(replica: Replica, state: State | None) -> Member:
             return branch_member(recipe, modality, replica, bank, state)
@@ -85,6 +86,10 @@ class DeviceRows:
         finally:
             self._device.release(tenants)
         return Report.joined(reports), states
+
+    def _room(self, recipe: Recipe) -> int:
+        """Returns places for the largest batch of any replica of the study: the same, whoever is in company."""
+        return max(largest_batch(len(replica.train), recipe.batch_size) for replica in self._device.replicas)
 
 
 def _needs(recipe: Recipe, bank: Bank) -> str:

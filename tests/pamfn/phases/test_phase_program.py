@@ -36,7 +36,7 @@ TOLERANCE = 2e-3  # over fifty steps; see test_phase_company
 
 def mould(settings: Recipe = SETTINGS, *, kept: bool = False, bank: Bank = BANK) -> Mould:
     clips = clips_to_keep(settings, REPLICAS, bank, 1 << 30) if kept else 0
-    return dataclasses.replace(fusion_mould(settings, bank, clips), room=5)
+    return fusion_mould(settings, bank, clips, room=5)
 
 
 def members(
@@ -285,7 +285,7 @@ def test_a_nan_in_one_replicas_maps_reaches_no_other() -> None:
 
 
 def test_branches_come_and_go_as_well() -> None:
-    shape = dataclasses.replace(branch_mould(SETTINGS, BANK.only("rgb")), room=5)
+    shape = branch_mould(SETTINGS, BANK.only("rgb"), room=5)
     states = []
     for guest in (0, 3):
         program = Program(shape)
