@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import torch
 
@@ -26,6 +22,7 @@ from pamfn.phases.pending import Pending
 from pamfn.phases.program import Program
 from pamfn.phases.report import Report
 from tuning.cohort import CohortMaker
+from tuning.engine.mailbox import Mailbox
 from tuning.engine.measured import Utilisation, device_name, memory_of
 from tuning.engine.programs import Programs
 from tuning.engine.rows import DeviceRows
@@ -35,17 +32,7 @@ from tuning.precision import set_precision
 from tuning.study_data import StudyData
 
 _LOGGER = logging.getLogger(__name__)
-T = TypeVar("T")
-ALIVE = 5.0  # seconds after which who waits for the loop looks whether there is one
 GRACE = 0.002  # seconds in which a trial that was told of a milestone may ask for the next, before the device goes on
-
-
-@dataclass(frozen=True)
-class _Command:
-    """Something to be done between steps."""
-
-    do: Callable[[], Any]
-    done: Future[Any]
 
 
 class Device:
@@ -73,7 +60,6 @@ class Device:
         self._where = data.bank.device
         set_precision(self._where, precision)
         keep_freed_memory()
-        self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._programs = Programs(self._where, slots, precision)
         self._waiting: deque[Errand] = deque()
         self._placing: list[Errand] = []
@@ -83,6 +69,7 @@ class Device:
         self._began, self._steps, self._replica_steps, self._busy_seconds = time.time(), 0, 0, 0.0
         self._utilisation = Utilisation(self._where, lambda: self._busy_seconds)
         self._thread = threading.Thread(target=self._loop, name="device", daemon=True)
+        self._mailbox = Mailbox(self._thread.is_alive)
         self._thread.start()
 
     # --- What trials ask for, from threads of their own ---
@@ -114,12 +101,12 @@ class Device:
         # A member is made here, in the trial's thread: the loop only copies it into its row.
         members = [None if t.seat is not None else t.member(t.state) for t in tenants]
         errands = [Errand(t, progress, score, member) for t, member in zip(tenants, members, strict=True)]
-        self._ask(lambda: self._waiting.extend(errands))
+        self._mailbox.ask(lambda: self._waiting.extend(errands))
         return [errand.done.result() for errand in errands]
 
     def states(self, tenants: Sequence[Tenant]) -> list[State]:
         """Returns all that replicas need to go on, here or elsewhere."""
-        return self._ask(lambda: [tenant.standing() for tenant in tenants])
+        return self._mailbox.ask(lambda: [tenant.standing() for tenant in tenants])
 
     def restore(self, tenant: Tenant, state: State) -> None:
         """Puts a replica where ``state`` found it."""
@@ -128,11 +115,11 @@ class Device:
             self._programs.leave(tenant, keep=False)
             tenant.state = state
 
-        self._ask(put)
+        self._mailbox.ask(put)
 
     def release(self, tenants: Sequence[Tenant]) -> None:
         """Lets replicas go; what they hold is lost, and a train that waits for them is told so."""
-        self._ask(lambda: self._release(set(tenants)))
+        self._mailbox.ask(lambda: self._release(set(tenants)))
 
     def _release(self, gone: set[Tenant]) -> None:
         for errand in [e for e in self._errands() if e.tenant in gone]:
@@ -168,31 +155,20 @@ class Device:
     def close(self) -> None:
         """Ends the loop; replicas that train are let go."""
         if not self._closed:
-            self._ask(self._end)
+            self._mailbox.ask(self._end)
             self._thread.join()
-
-    def _ask(self, do: Callable[[], T]) -> T:
-        """Has something done between two steps, and returns what came of it."""
-        command = _Command(do, Future())
-        self._commands.put(command)
-        while True:
-            if not self._thread.is_alive() and not command.done.done():
-                raise RuntimeError("the device's loop has ended")
-            if wait([command.done], timeout=ALIVE).done:
-                result: T = command.done.result()
-                return result
 
     # --- The loop ---
 
     def _loop(self) -> None:
         try:
             while not self._closed:
-                self._obey(wait=0.0 if self._running or self._waiting or self._reporting else None)
+                self._mailbox.obey(0.0 if self._running or self._waiting or self._reporting else None)
                 self._place()
                 for program in self._programs.busy():
                     self._step(program)
                 if self._tell():
-                    self._obey(wait=GRACE)
+                    self._mailbox.obey(GRACE)
                 self._programs.narrow(self._asked())
         except BaseException as error:
             _LOGGER.exception("the device's loop ended")
@@ -202,19 +178,6 @@ class Device:
             raise
         finally:
             self._closed = True
-
-    def _obey(self, wait: float | None) -> None:
-        """Does what was asked for; waits for the first of it, None for as long as it takes."""
-        try:
-            command = self._commands.get(timeout=wait) if wait != 0.0 else self._commands.get_nowait()
-            while True:
-                try:
-                    command.done.set_result(command.do())
-                except Exception as error:  # noqa: BLE001  # it goes to who asked
-                    command.done.set_exception(error)
-                command = self._commands.get_nowait()
-        except queue.Empty:
-            return
 
     def _end(self) -> None:
         self._closed = True
