@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pamfn.data.bank import ABSENT
+from pamfn.data.bank import ABSENT, Bank, StreamBank
 from pamfn.replicas.noise import Sites
 
 if TYPE_CHECKING:
+    from pamfn.phases.mould import Mould
     from pamfn.phases.seat import Seat
 
 
@@ -51,6 +52,11 @@ def next_batch(
 def streams_of(seats: Sequence[Seat]) -> list[str]:
     """Returns the modality of each replica where every one reads one of its own; else nothing."""
     return [seat.stream for seat in seats if seat.stream]
+
+
+def read_by(mould: Mould, seats: Sequence[Seat]) -> Bank | StreamBank:
+    """Returns the features as replicas read them."""
+    return StreamBank(mould.bank, streams_of(seats), mould.stream) if mould.stream else mould.bank
 
 
 def moved(arrays: dict[str, NDArray[np.generic]], device: torch.device) -> dict[str, Tensor]:

@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pamfn.data.bank import ABSENT, Bank, StreamBank
-from pamfn.phases.batch import moved, next_batch, streams_of
+from pamfn.data.bank import ABSENT
+from pamfn.phases.batch import moved, next_batch, read_by, streams_of
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.pending import Pending, Transfer
 from pamfn.phases.report import Report
-from pamfn.phases.scoring import correlate, predicting
+from pamfn.phases.scorer import Scorer
+from pamfn.phases.scoring import correlate
 from pamfn.phases.seat import Seat
 from pamfn.replicas.captured import Captured, CudaRecorder
 from pamfn.replicas.cut import cut, put
@@ -28,7 +29,6 @@ from pamfn.replicas.optimizer import ReplicaOptimizer
 from pamfn.replicas.pack import Pack
 from pamfn.replicas.precision import coarsely
 from pamfn.replicas.segments import Segments
-from pamfn.seeding import derive
 
 
 class Program:
@@ -52,8 +52,8 @@ class Program:
         self._pack = Pack(self.network, self._axis, mould.is_head)
         self._pack.resize([])
         self._optimizer: ReplicaOptimizer | None = None
-        self._spare: tuple[torch.nn.Module, Pack] | None = None
         self._cache = mould.cache() if mould.cache is not None else None
+        self._scorer = Scorer(mould, self._cache)
         self._lengths_V = self.bank.lengths_of_videos
         self._room = mould.room
         self._loss_R = torch.zeros(0, device=self.bank.device)
@@ -144,7 +144,8 @@ class Program:
         """Brings what depends on the rows into line with them."""
         self._room = max([self.mould.room, *(seat.order.largest for seat in self.seats)])
         if not self.seats:
-            self._optimizer, self._spare = None, None
+            self._optimizer = None
+            self._scorer.forget()
         self.network.train()
 
     def step(self) -> int:
@@ -180,7 +181,7 @@ class Program:
         Everything that depends on values comes with the inputs, so that a GPU can be told once what to do.
         """
         plan, videos_RB = self.seats[0].plan, inputs["videos"]
-        x, real_RB = self._read_by(self.seats).clips(videos_RB, inputs["starts"], plan.clip)
+        x, real_RB = read_by(self.mould, self.seats).clips(videos_RB, inputs["starts"], plan.clip)
         given = {} if self._cache is None else {"given": self._cache.clips(inputs["places"])}
         if plan.padding == "mask":
             segments = Segments(plan.clip, real_RB)
@@ -199,10 +200,6 @@ class Program:
         loss_R = error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)  # the mean squared error of Sec. III-F
         loss_R.sum().backward()  # type: ignore[no-untyped-call]
         return loss_R.detach()
-
-    def _read_by(self, seats: Sequence[Seat]) -> Bank | StreamBank:
-        """Returns the features as replicas read them."""
-        return StreamBank(self.bank, streams_of(seats), self.mould.stream) if self.mould.stream else self.bank
 
     def report(self, seats: Sequence[Seat], progress: float, *, score: bool = True) -> Report:
         """Returns where replicas stand; see `asked`, which does not wait for it."""
@@ -266,31 +263,8 @@ class Program:
     def _predicting(
         self, seats: Sequence[Seat], videos: Sequence[NDArray[np.int64]] | None
     ) -> Pending[list[NDArray[np.float64]]]:
-        asked = [seat.replica.valid for seat in seats] if videos is None else videos
-        network = self.network if list(seats) == self.seats else self._some(seats)
-
-        def noise(videos_R: NDArray[np.int64]) -> Noise:  # a function of replica, step and video, not of company
-            seeds = [derive(s.replica.seed, "evaluation", v) for s, v in zip(seats, videos_R.tolist(), strict=True)]
-            return Noise(seeds, [seat.steps for seat in seats], self.bank.device)
-
-        def given(videos_RB: NDArray[np.int64], steps: int) -> dict[str, list[Tensor]]:
-            assert self._cache is not None
-            return self._cache.whole([seat.claim for seat in seats if seat.claim is not None], videos_RB, steps)
-
-        noisy, cached = seats[0].plan.evaluation_noise, self._cache is not None
-        return predicting(
-            network, self._read_by(seats), asked, noise=noise if noisy else None, given=given if cached else None
-        )
-
-    def _some(self, seats: Sequence[Seat]) -> torch.nn.Module:
-        """Returns a network of some of the replicas, for scoring."""
-        if self._spare is None:
-            network, axis = self.mould.network()
-            self._spare = network, Pack(network, axis, self.mould.is_head, trains=False)
-        network, pack = self._spare
-        pack.resize([seat.nets for seat in seats])
-        pack.copy_from(self._pack, [(row, seat.row) for row, seat in enumerate(seats)])
-        return network
+        every = list(seats) == self.seats
+        return self._scorer.predicting(seats, videos, self.network if every else self._scorer.copied(self._pack, seats))
 
     def state(self, seat: Seat) -> dict[str, Tensor]:
         """Returns all that one replica needs to go on, as named tensors: weights, moments, step."""
