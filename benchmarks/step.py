@@ -73,6 +73,22 @@ def measure(width: int, replicas: int, arguments: argparse.Namespace, skip: Sequ
     return {"size": size, "width": width, "replicas": replicas, **_figures(each), "looped": looped, "steps": steps}
 
 
+def profiled(width: int, replicas: int, arguments: argparse.Namespace) -> str:
+    """Returns a table of the operations of our steps, those that take longest first, after some to warm up."""
+    work = Workload.of(
+        arguments.size, arguments.steps * arguments.batch_size, width=width, batch_size=arguments.batch_size
+    )
+    part = (np.arange(len(work.videos)), np.arange(len(work.videos)))
+    ours = Epochs(work.training(work.bank(arguments.device), [part] * replicas))
+    for _ in range(arguments.warmup):
+        ours.epoch()
+    with torch.profiler.profile() as seen:
+        for _ in range(arguments.repeats):
+            ours.epoch()
+    table: str = seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=40)
+    return f"width {width}, {replicas} replicas\n{table}"
+
+
 def _figures(each: dict[str, list[float]]) -> dict[str, Any]:
     """Returns ratios, rates and times of contestants' seconds a replica-step."""
     ours = each["ours"]
@@ -103,9 +119,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--warmup", type=int, default=2, help="rounds that do not count")
     parser.add_argument("--looped", type=int, metavar="N", help="networks in the loop at most; its time is scaled to R")
     parser.add_argument("--skip", nargs="+", choices=("vmap",), default=[], help="contestants to leave out")
+    parser.add_argument("--profile", action="store_true", help="print where our steps go, and measure nothing else")
     add_options(parser, repeats=5)
     arguments = parser.parse_args(argv)
-    table = Table(COLUMNS, arguments.json, prepare(arguments))
+    about = prepare(arguments)
+    if arguments.profile:
+        for width in arguments.widths:
+            for replicas in arguments.replicas:
+                print(profiled(width, replicas, arguments))
+        return
+    table = Table(COLUMNS, arguments.json, about)
     for width in arguments.widths:
         for replicas in arguments.replicas:
             if (row := measure_fitting(width, replicas, arguments)) is not None:

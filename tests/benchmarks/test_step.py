@@ -42,6 +42,14 @@ def test_what_is_skipped_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFix
     assert "skipped" in capsys.readouterr().out
 
 
+def test_a_profile_names_what_the_step_is_made_of(capsys: pytest.CaptureFixture[str]) -> None:
+    STEP.main([*TINY, "--replicas", "2", "--profile"])
+    said = capsys.readouterr().out
+    assert "2 replicas" in said
+    assert "convolution" in said
+    assert "ratio_loop" not in said
+
+
 def test_times_are_of_one_step_of_one_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"loop": [2.0], "ours": [3.0], "uncached": [4.0], "single": [1.0], "vmap": [24.0]}
     monkeypatch.setattr(STEP, "interleaved", lambda _contestants, **_settings: told)

@@ -7,12 +7,12 @@ comes first does, and the newest is always the one that went furthest. An engine
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from pathlib import Path
 from typing import Protocol
 
+from tuning.durable import settle
 from tuning.trial_files import is_complete
 
 KEPT = 2  # of those that one engine wrote: the newest, and one in case its disk loses that
@@ -52,11 +52,11 @@ class Publisher:
         try:
             trial.save(draft)
             for path in draft.iterdir():
-                _sync(path)
-            _sync(draft)
+                settle(path)
+            settle(draft)
             if _renamed(draft, final):
                 self._mine.append(final)
-                _sync(self._folder)
+                settle(self._folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         for old in self._mine[:-KEPT]:
@@ -73,12 +73,3 @@ def _renamed(draft: Path, final: Path) -> bool:
             raise
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    """Has a file's or a folder's content on the disk before what is written next."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tuning.durable import settle
+
 FILE = "decisions.jsonl"
 
 Event = dict[str, Any]
@@ -63,7 +65,7 @@ class Journal:
         if self._file is None:
             self._file = path.open("ab")
             self._file.truncate(self._whole)
-            _settle(path.parent)
+            settle(path.parent)
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -86,15 +88,6 @@ def _event(path: Path, number: int, line: bytes) -> Event:
 def _damage(path: Path | None, number: int, rule: str) -> JournalError:
     way_out = "restore it from a copy, or delete this line and all below it: what they tell of is done again"
     return JournalError(f"{path or 'journal'}: line {number} {rule}; {way_out}")
-
-
-def _settle(folder: Path) -> None:
-    """Makes a new file's name last through a power failure."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _plain(value: Any) -> Any:
