@@ -1,17 +1,21 @@
 """Every setting of one training, flat, typed and validated: what a space file may fix or search.
 
 The defaults are the paper's (Sec. III and IV-C, Rhythmic Gymnastics); ``PRESETS["released"]`` holds what the authors'
-implementation does differently. A recipe is plain data: ``pamfn.model.network`` turns it into modules and
-``pamfn.phases`` into optimisers and schedules.
+implementation does differently, and ``pamfn.catalogue`` what each other model does. A recipe is plain data:
+``pamfn.architectures`` turns it into modules and ``pamfn.phases`` into optimisers and schedules.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
+
+from pamfn.catalogue import Model, model_of, name_faults, streams_named, streams_read
+from pamfn.options import Option, options_of
 
 
 def _setting(
@@ -22,12 +26,16 @@ def _setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings of one PAMFN training; the defaults are the paper's.
+    """Settings of one training; the defaults are the paper's, of PAMFN.
+
+    ``options`` are those of a model that has some of its own, as pairs such as ``("gdlt.queries", 4)``.
 
     Raises:
         ValueError: If a value breaks its rule; the message lists every fault, each with name, value and rule.
     """
 
+    model: str = _setting("pamfn", "which model is trained, as python -m pamfn.describe --list names it")
+    options: tuple[tuple[str, Any], ...] = _setting((), "a model's own options, written <model>.<option>")
     # The network (Sec. III)
     stages: int = _setting(3, "number of stages N", low=2, high=5)
     width: int = _setting(256, "feature width D", low=4, high=4096)
@@ -40,6 +48,23 @@ class Recipe:
     feature_dropout: float = _setting(0.5, "dropout on branch features entering the fusion", low=0.0, high=0.95)
     attention_dropout: float = _setting(0.1, "dropout on attention weights", low=0.0, high=0.95)
     head_dropout: float = _setting(0.0, "dropout before the fused score", low=0.0, high=0.95)
+    # What the ablations leave out or replace (Sec. IV-F)
+    msfd: str = _setting(
+        "attention",
+        "MSFD, or Weighted Fusion of the modalities in its place, or neither",
+        choices=("attention", "weighted", "none"),
+    )
+    cmfd: str = _setting(
+        "attention",
+        "CMFD, or Weighted Fusion of the enabled FusionNets in its place, or neither and no FusionNets",
+        choices=("attention", "weighted", "none"),
+    )
+    policy: str = _setting(
+        "ranked",
+        "a decision c enables FusionNets 1 to c, or c alone; or all are on and there is no PolicyNet",
+        choices=("ranked", "unranked", "free"),
+    )
+    fusing_stages: int | None = _setting(None, "stages that fuse, the first ones; null: all", low=1, high=5)
     # Where the paper and the released implementation disagree
     cmfd_sign: str = _setting("negative", "sign of CMFD's scores (Eq. 11)", choices=("negative", "positive"))
     policy_layers: int = _setting(2, "fully-connected layers of PolicyNet", low=1, high=2)
@@ -73,6 +98,12 @@ class Recipe:
     batch_size: int = _setting(32, "videos a batch", low=2, high=4096)
     optimizer: str = _setting("adamw", "optimiser of phase 2", choices=("adamw", "sgd"))
     lr: float = _setting(5e-4, "learning rate of phase 2", low=1e-7, high=10.0)
+    lr_scale: float = _setting(
+        1.0,
+        "multiplies lr and lr_floor: a search of it compares models at rates near each one's own",
+        low=1e-4,
+        high=1e4,
+    )
     head_lr_scale: float = _setting(0.1, "learning rate of the fused score head, relative to lr", low=0.0, high=10.0)
     weight_decay: float = _setting(1e-4, "weight decay of phase 2", low=0.0, high=1.0)
     schedule: str = _setting("cosine", "learning-rate schedule of phase 2", choices=("cosine", "constant"))
@@ -103,15 +134,47 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        faults = [fault for name in settings() for fault in check(name, getattr(self, name))]
+        given = dict(self.options)
+        object.__setattr__(self, "options", tuple(sorted(given.items())))
+        faults = [fault for name in settings() if name != "options" for fault in check(name, getattr(self, name))]
+        faults += [fault for name, value in given.items() for fault in check(name, value)]
         for name in ("msfd_heads", "cmfd_heads"):
             heads = getattr(self, name)
             if not faults and self.width % heads:
                 faults.append(f"{name}: {heads} does not divide width {self.width}")
         if not faults and self.head_layers == 2 and self.width % self.head_reduction:
             faults.append(f"head_reduction: {self.head_reduction} does not divide width {self.width}")
+        if not faults and self.of.kind != "rows":
+            faults += [
+                f"{name}: {getattr(self, name)!r} is not for {self.model}, which is trained {rule}"
+                for name, good, rule in (("phases", "one", "in one stage"), ("padding", "zero", "on zero-padded clips"))
+                if getattr(self, name) != good
+            ]
         if faults:
             raise ValueError("; ".join(faults))
+
+    @property
+    def of(self) -> Model:
+        """The model that is trained."""
+        return model_of(self.model)
+
+    def streams(self, there: Sequence[str]) -> tuple[str, ...]:
+        """Returns the streams that the model reads, of those that the data have.
+
+        Raises:
+            ValueError: If one is not there, or there are too few or too many.
+        """
+        return streams_read(self.model, there)
+
+    @property
+    def has_fusion_nets(self) -> bool:
+        """Whether the network has FusionNets."""
+        return self.of.builder.endswith(":PAMFN") and self.cmfd != "none"
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether the network decides which FusionNets are on, and so has a temperature."""
+        return self.has_fusion_nets and self.policy != "free"
 
     def epochs_of(self, task: str) -> int:
         """Returns the phase-2 budget of one class, in epochs."""
@@ -143,21 +206,73 @@ BRANCH_SETTINGS: tuple[str, ...] = (
 
 
 ROW_SETTINGS: tuple[str, ...] = (
-    *("fusion_nets", "tau_init", "epochs", "lr", "head_lr_scale", "weight_decay", "schedule", "lr_floor", "clip_norm"),
+    *(
+        "fusion_nets",
+        "tau_init",
+        "epochs",
+        "lr",
+        "lr_scale",
+        "head_lr_scale",
+        "weight_decay",
+        "schedule",
+        "lr_floor",
+        "clip_norm",
+    ),
     *("target", "reseed", "branch_head_dropout"),
     *(name for name in Recipe.__dataclass_fields__ if name.startswith("phase1_")),
 )
 """The settings in which replicas of one batched program of phase 2 may differ."""
 
 
+def option(name: str) -> Option | None:
+    """Returns what may be said of ``<model>.<option>``; None if there is no such option."""
+    model, _, own = name.partition(".")
+    return _options(model).get(own) if own else None
+
+
+@cache
+def _options(model: str) -> Mapping[str, Option]:
+    if name_faults(model) or model_of(model).kind == "rows":
+        return {}
+    return options_of(model_of(model).build, settings())
+
+
+def is_setting(name: str) -> bool:
+    """Returns whether a space file may fix or search something of this name."""
+    return (name in settings() and name != "options") or option(name) is not None
+
+
+def default_of(name: str, preset: str = "paper", model: str = "pamfn") -> Any:
+    """Returns a setting's or an option's value where nobody sets it.
+
+    Args:
+        name: The setting.
+        preset: The preset.
+        model: The model that is trained.
+    """
+    if (own := option(name)) is not None:
+        return own.default
+    return _defaults(preset, model).get(name, settings()[name].default)
+
+
+def _defaults(preset: str, model: str) -> dict[str, Any]:
+    return {**PRESETS[preset], **({} if name_faults(model) else model_of(model).settings)}
+
+
 def is_whole(name: str) -> bool:
     """Returns whether a setting is a whole number (``epochs`` counts as one)."""
-    return str(settings()[name].type).startswith("int")
+    own = option(name)
+    return own.kind == "int" if own is not None else str(settings()[name].type).startswith("int")
 
 
 def check(name: str, value: Any) -> list[str]:
     """Returns the faults of one value, each as ``name: value breaks this rule``; an empty list if it is good."""
     known = settings()
+    if (own := option(name)) is not None:
+        rule = own.fault(value)
+        return [f"{name}: {value!r} {rule}"] if rule else []
+    if name == "model":
+        return name_faults(value) if isinstance(value, str) else [f"model: {value!r} is not the name of a model"]
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         return [f"{name}: no such setting" + (f"; did you mean {near[0]!r}?" if near else "")]
@@ -215,14 +330,24 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def recipe(preset: str = "paper", /, **changes: Any) -> Recipe:
-    """Returns a preset with changes.
+    """Returns a preset with what the model says, and with changes; options are changes named ``<model>.<option>``.
+
+    Options of other models are left out. A model that names its streams fine-tunes no others.
 
     Raises:
         ValueError: If the preset is unknown, or a change names no setting or breaks its rule.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}")
-    faults = [fault for name in changes if name not in settings() for fault in check(name, None)]
+    faults = [fault for name in changes if not is_setting(name) for fault in check(name, None)]
     if faults:
         raise ValueError("; ".join(faults))
-    return Recipe(**{**PRESETS[preset], **changes})
+    model = changes.get("model", Recipe.model)
+    if faults := check("model", model):
+        raise ValueError("; ".join(faults))
+    base, streams = model.partition(":")[0], streams_named(model)
+    values = {**_defaults(preset, model), **{name: v for name, v in changes.items() if option(name) is None}}
+    own = {name: v for name, v in changes.items() if option(name) is not None and name.startswith(f"{base}.")}
+    if streams and isinstance(values.get("fine_tuned", Recipe.fine_tuned), (list, tuple)):
+        values["fine_tuned"] = tuple(n for n in values.get("fine_tuned", Recipe.fine_tuned) if n in streams)
+    return Recipe(**values, options=tuple(own.items()))
