@@ -19,11 +19,13 @@ class Output:
         score_RB: Scores in (0, 1), shape (R, B).
         decisions: PolicyNet's decision of each stage, 1 to K, shape (R, B, T of the stage); empty for a branch.
         attention: MSFD's weights of each stage, shape (R, heads, M, B, T of the stage); sum to 1 over M (Fig. 7).
+        penalty_R: What the network adds to each replica's loss in training, shape (R,); None for nothing.
     """
 
     score_RB: Tensor
     decisions: list[Tensor] = field(default_factory=list)
     attention: list[Tensor] = field(default_factory=list)
+    penalty_R: Tensor | None = None
 
 
 class ScoringNetwork(Protocol):

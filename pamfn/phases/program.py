@@ -194,10 +194,12 @@ class Program:
         noise = Noise(seeds, steps, self.bank.device, streams=streams, sites=self._sites, keys=known)
         self._pack.zero_grad()
         with coarsely(self.bank.device, on=self._coarse):
-            score_RB = self.network(x, segments, noise, **given).score_RB
+            output = self.network(x, segments, noise, **given)
         there_RB = videos_RB != ABSENT
-        error_RB = torch.where(there_RB, score_RB - inputs["targets"], 0.0)
+        error_RB = torch.where(there_RB, output.score_RB - inputs["targets"], 0.0)
         loss_R = error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)  # the mean squared error of Sec. III-F
+        if output.penalty_R is not None:
+            loss_R = loss_R + output.penalty_R
         loss_R.sum().backward()  # type: ignore[no-untyped-call]
         return loss_R.detach()
 

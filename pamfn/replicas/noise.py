@@ -69,6 +69,10 @@ class Noise:
             keys = torch.from_numpy(self._sites.keys(seeds, steps, streams)).to(self._device, non_blocking=True)
         self._known = keys
 
+    def seed_of(self, replica: int) -> int:
+        """Returns a seed for what draws a replica's numbers of this step in another way."""
+        return derive(self._seeds[replica], "generator", self._steps[replica]) % 2**63
+
     def dropout(self, x_RD: Tensor, probability: float, site: str) -> Tensor:
         """Returns (R, ...) with elements zeroed with ``probability`` and the rest scaled to the same mean.
 
