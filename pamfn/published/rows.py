@@ -1,0 +1,44 @@
+"""One row of a table of the paper: what stands for what in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+AVERAGE = "average"
+DATA_SETS = {"Rhythmic Gymnastics": ("Ball", "Clubs", "Hoop", "Ribbon"), "Fis-V": ("TES", "PCS")}
+"""The paper's data sets and their classes, in the order of its columns."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Args:
+        value: What a space file has for it: a model of `pamfn.catalogue` with its streams, or in Figure 6 a K.
+        label: What the paper calls it.
+        group: The group of rows that it stands in; empty where a table has none.
+        figures: By data set, the correlation of each class and under ``AVERAGE`` their average, as printed.
+    """
+
+    value: Any
+    label: str
+    group: str = ""
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def beside(self, classes: Sequence[str]) -> dict[str, float]:
+        """Returns the figures of these classes, and the average where they are exactly those of a data set."""
+        found = {}
+        for data, figures in self.figures.items():
+            found |= {name: figures[name] for name in DATA_SETS[data] if name in classes}
+            found |= {AVERAGE: figures[AVERAGE]} if sorted(DATA_SETS[data]) == sorted(classes) else {}
+        return found
+
+
+def row(value: Any, label: str, group: str, printed: str) -> Row:
+    """Returns a row from its eight numbers as printed: four classes and the average, two classes and the average."""
+    numbers, figures = iter(map(float, printed.split())), {}
+    for data, classes in DATA_SETS.items():
+        figures[data] = {name: next(numbers) for name in (*classes, AVERAGE)}
+    return Row(value, label, group, figures)
