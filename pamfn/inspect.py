@@ -17,7 +17,7 @@ from pamfn.data.features import FeatureSet
 from pamfn.data.rules import counted
 from pamfn.data.shard_files import find_shards, is_folder
 from pamfn.data.shards import read_shards
-from pamfn.data.summary import action_table, cautions, headline, modality_table
+from pamfn.data.summary import action_table, cautions, headline, label_table, modality_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _report(location: str, features: FeatureSet) -> list[str]:
     if features.schema.seconds_per_segment is not None:
         lines.append(f"one segment is {features.schema.seconds_per_segment:g} s")
     if features.segment_labels is not None:
-        lines.append("segments are labelled (highlight detection)")
+        lines += ["segments are labelled, highlights are those with a label above 0:", "", *label_table(features), ""]
     lines += [f"note: {caution}" for caution in (*cautions(features), *_leftovers(location))]
     return [*lines, f"digest {features.schema.digest}"]
 

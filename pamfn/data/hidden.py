@@ -57,6 +57,8 @@ def perform(
     lags: Sequence[int],
     dwell: float,
     nuisances: int,
+    level: float = LEVEL,
+    memory: float = MEMORY,
 ) -> Performances:
     """Draws performances.
 
@@ -67,13 +69,15 @@ def perform(
         lags: Steps by which each modality shows things later.
         dwell: Mean number of steps before the context changes.
         nuisances: Nuisance processes a modality.
+        level: Share of a process's variance that lasts for the whole video.
+        memory: Correlation of what varies within a video from one segment to the next.
     """
     before = max(lags)
-    parts = {part: _process(rng, athletes, before + steps) for part in PARTS}
+    parts = {part: _process(rng, athletes, before + steps, level, memory) for part in PARTS}
     context_VT = _contexts(rng, len(athletes), before + steps, dwell)
     views = {}
     for modality, lag in zip(MODALITIES, lags, strict=True):
-        clutter = [_process(rng, athletes, before + steps) for _ in range(2 + nuisances)]
+        clutter = [_process(rng, athletes, before + steps, level, memory) for _ in range(2 + nuisances)]
         shown_VPT = np.stack(_shown(modality, parts, context_VT, clutter), axis=1)
         shown_VPT += NOISE * _noise(rng, shown_VPT.shape)
         views[modality] = shown_VPT[..., before - lag : before - lag + steps].swapaxes(1, 2)
@@ -92,18 +96,19 @@ def _shown(modality: str, parts: dict[str, Array], context_VT: Array, clutter: S
     return [parts["common"], parts[modality], contextual, context, *(NUISANCE * nuisance for nuisance in nuisances)]
 
 
-def _process(rng: np.random.Generator, athletes: NDArray[np.int64], steps: int) -> Array:
+def _process(rng: np.random.Generator, athletes: NDArray[np.int64], steps: int, level: float, memory: float) -> Array:
     """Draws one process of variance 1: a level by athlete, one by video, and what varies within it; shape (V, T)."""
     of_athlete = rng.standard_normal(int(athletes.max()) + 1)[athletes]
     level_V = np.sqrt(ATHLETE) * of_athlete + np.sqrt(1 - ATHLETE) * rng.standard_normal(len(athletes))
-    return np.asarray(np.sqrt(LEVEL) * level_V[:, None] + np.sqrt(1 - LEVEL) * _varying(rng, (len(athletes), steps)))
+    varying_VT = _varying(rng, (len(athletes), steps), memory)
+    return np.asarray(np.sqrt(level) * level_V[:, None] + np.sqrt(1 - level) * varying_VT)
 
 
-def _varying(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def _varying(rng: np.random.Generator, shape: tuple[int, ...], memory: float) -> Array:
     """Draws a stationary first-order autoregression of variance 1 along the last axis."""
     shocks = rng.standard_normal(shape)
-    shocks[..., 1:] *= np.sqrt(1 - MEMORY**2)
-    return np.asarray(lfilter([1.0], [1.0, -MEMORY], shocks, axis=-1))
+    shocks[..., 1:] *= np.sqrt(1 - memory**2)
+    return np.asarray(lfilter([1.0], [1.0, -memory], shocks, axis=-1))
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

@@ -1,8 +1,11 @@
-"""The shapes that planted data come in: Rhythmic Gymnastics and Fis-V, and smaller ones for a laptop."""
+"""The shapes that planted data come in: Rhythmic Gymnastics, Fis-V, YouTube Highlights, and some for a laptop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
+from pamfn.data.hidden import LEVEL, MEMORY
+from pamfn.data.planted_highlights import HIGHLIGHTS
 
 # Shares of the parts of quality (``hidden.PARTS``) in the variance of a score
 TOTAL = {"common": 0.18, "rgb": 0.13, "flow": 0.13, "audio": 0.13, "contextual": 0.43}
@@ -25,6 +28,8 @@ class Size:
         lags: Segments by which RGB, flow and audio show things later.
         dwell: Mean number of segments before the context changes.
         nuisances: Nuisance processes a modality.
+        level: Share of a process's variance that lasts for the whole video; the rest varies within it.
+        memory: Correlation of what varies within a video from one segment to the next.
     """
 
     actions: tuple[str, ...]
@@ -37,6 +42,13 @@ class Size:
     lags: tuple[int, int, int]
     dwell: float
     nuisances: int
+    level: float = LEVEL
+    memory: float = MEMORY
+
+    @property
+    def marked(self) -> bool:
+        """Whether segments are marked as highlights, in place of scores that annotators give to videos."""
+        return HIGHLIGHTS in self.scores
 
 
 _RG = Size(
@@ -73,4 +85,34 @@ _TINY = replace(
     nuisances=1,
 )
 
-SIZES = {"tiny": _TINY, "small": replace(_RG, train=120, test=40, widths=(64, 64, 48)), "rg": _RG, "fisv": _FISV}
+_HIGHLIGHTS = replace(
+    _RG,
+    actions=("dog", "gymnastics", "parkour", "skating", "skiing", "surfing"),
+    train=70,
+    test=30,
+    segments=(30, 90),
+    scores={HIGHLIGHTS: TOTAL},
+    largest=1.0,
+    level=0.2,
+    memory=0.6,
+)
+_HIGHLIGHTS_TINY = replace(
+    _HIGHLIGHTS,
+    actions=("dog", "surfing"),
+    train=40,
+    test=20,
+    segments=(24, 36),
+    widths=_TINY.widths,
+    lags=_TINY.lags,
+    dwell=_TINY.dwell,
+    nuisances=_TINY.nuisances,
+)
+
+SIZES = {
+    "tiny": _TINY,
+    "small": replace(_RG, train=120, test=40, widths=(64, 64, 48)),
+    "rg": _RG,
+    "fisv": _FISV,
+    "highlights-tiny": _HIGHLIGHTS_TINY,
+    "highlights": _HIGHLIGHTS,
+}

@@ -67,7 +67,9 @@ def content_faults(features: FeatureSet) -> list[str]:
     faults = [fault for index in range(len(features)) for fault in _annotation_faults(features, index)]
     faults += _score_coverage_faults(features)
     for modality, values in features.features.items():
-        faults += _finite_faults(features, modality, values)
+        faults += _finite_faults(features, modality, values, "extract its features again")
+    if features.segment_labels is not None:
+        faults += _finite_faults(features, "segment_labels", features.segment_labels[:, None], "label every segment")
     return faults
 
 
@@ -98,7 +100,7 @@ def _score_coverage_faults(features: FeatureSet) -> list[str]:
     return faults
 
 
-def _finite_faults(features: FeatureSet, modality: str, values_SD: NDArray[Any]) -> list[str]:
+def _finite_faults(features: FeatureSet, column: str, values_SD: NDArray[Any], way_out: str) -> list[str]:
     bad = rows_not_finite(values_SD)
     if not len(bad):
         return []
@@ -106,7 +108,7 @@ def _finite_faults(features: FeatureSet, modality: str, values_SD: NDArray[Any])
     owner = order[np.searchsorted(features.offsets[order], bad, side="right") - 1]
     videos, first, counts = np.unique(owner, return_index=True, return_counts=True)
     return [
-        f"video {features.video_ids[v]!r}: {modality} holds NaN or infinity in {counted(n, 'segment')}, "
-        f"the first is {bad[f] - features.offsets[v]}; extract its features again"
+        f"video {features.video_ids[v]!r}: {column} holds NaN or infinity in {counted(n, 'segment')}, "
+        f"the first is {bad[f] - features.offsets[v]}; {way_out}"
         for v, f, n in zip(videos, first, counts, strict=True)
     ]

@@ -180,6 +180,8 @@ def _column_faults(columns: pa.Schema, schema: Schema) -> list[str]:
             faults.append(f"column {name!r} is missing")
         elif not is_kind(columns.field(name).type):
             faults.append(f"column {name!r} has type {columns.field(name).type}; it must be {kind}")
+    if "segment_labels" in columns.names and not _is_list_of_numbers(kind := columns.field("segment_labels").type):
+        faults.append(f"column 'segment_labels' has type {kind}; it must be list<float32>")
     for name, width in schema.modalities.items():
         if name not in columns.names:
             faults.append(f"modality {name!r} is missing; its metadata promises it")
@@ -191,6 +193,12 @@ def _column_faults(columns: pa.Schema, schema: Schema) -> list[str]:
         elif inner.list_size != width:
             faults.append(f"modality {name!r} is {inner.list_size} wide; its metadata says {width}")
     return faults
+
+
+def _is_list_of_numbers(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) and bool(
+        pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+    )
 
 
 def _set_faults(location: str, shards: list[Shard], *, complete: bool) -> list[str]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pamfn.data.features import Contents, FeatureSet
 from pamfn.data.rules import SPLITS, counted
+from pamfn.highlights.average_precision import is_highlight
 
 
 def headline(features: FeatureSet, *, shards: int, stored: int) -> str:
@@ -45,6 +46,21 @@ def action_table(contents: Contents) -> list[str]:
             spans = [_span(values[chosen], ".2f") for values in contents.scores.values()]
             counts = [str(len(chosen)), *([str(len(groups))] if grouped else [])]
             rows.append((action, split, *counts, _span(contents.lengths[chosen], ".0f"), *spans))
+    return _aligned(rows)
+
+
+def label_table(features: FeatureSet) -> list[str]:
+    """Returns a table of labelled segments by action and split: highlights, and videos that have none."""
+    assert features.segment_labels is not None  # asked of labelled segments
+    marked = is_highlight(features.segment_labels)
+    rows = [("action", "split", "segments", "highlights", "share", "videos without")]
+    for action in sorted(set(features.actions)):
+        for split in SPLITS:
+            chosen = features.where(action=action, split=split)
+            found = [int(marked[features.rows([video])].sum()) for video in chosen]
+            segments = int(features.lengths[chosen].sum())
+            share = f"{sum(found) / segments:.2f}" if segments else "-"
+            rows.append((action, split, str(segments), str(sum(found)), share, str(found.count(0))))
     return _aligned(rows)
 
 

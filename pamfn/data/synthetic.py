@@ -2,7 +2,8 @@
 
 A stream's features are what its modality shows of the process, through a fixed random projection and a rectifier:
 non-negative, half of them zero, of unit scale, much as deep networks give. An annotated score is a weighted sum of the
-means that the parts of quality have over the video, plus the annotators' noise.
+means that the parts of quality have over the video, plus the annotators' noise; in sets for highlight detection the
+segments are marked instead (``planted_highlights``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from pamfn.data.features import FeatureSet
 from pamfn.data.hidden import MODALITIES, SHOWN, Array, Performances, perform
+from pamfn.data.planted_highlights import HIGHLIGHTS, mark
 from pamfn.data.planted_sizes import SIZES, Size
 from pamfn.data.schema import Schema
 from pamfn.metrics import spearman
@@ -33,7 +35,8 @@ class Planted:
 
     Args:
         features: The videos.
-        best: Best reachable Spearman correlation of each task: the action, or the score where there is one action.
+        best: Best reachable Spearman correlation of each task, which is the action, or the score where there is one
+            action; where segments are marked, the best reachable mean average precision.
         context: The hidden context of every row of ``features``: +1 where RGB is to be trusted, -1 where flow is.
     """
 
@@ -43,7 +46,7 @@ class Planted:
 
 
 def generate(size: str, seed: int, control: bool = False) -> tuple[FeatureSet, dict[str, float]]:
-    """Returns a planted set and the best reachable Spearman correlation of each task; see ``plant``."""
+    """Returns a planted set and the best that is reachable for each task; see ``plant``."""
     planted = plant(size, seed, control)
     return planted.features, planted.best
 
@@ -82,29 +85,60 @@ def _plant_class(shape: Size, action: str, seed: int, control: bool) -> Planted:
     athletes = np.arange(shape.train + shape.test) // VIDEOS_AN_ATHLETE
     lengths = rng.integers(shape.segments[0], shape.segments[1] + 1, size=len(athletes))
     there_VT = np.arange(shape.segments[1]) < lengths[:, None]
-    hidden = perform(rng, athletes, shape.segments[1], lags=shape.lags, dwell=shape.dwell, nuisances=shape.nuisances)
-    noiseless = _noiseless_scores(hidden.parts, shape, there_VT)
-    scores = {name: _annotated(values_V, shape.largest, rng) for name, values_V in noiseless.items()}
-    visible = _visible_in_rgb(hidden, shape, there_VT) if control else noiseless
-    best = {
-        action if len(shape.actions) > 1 else name: spearman(visible[name], scores_V)
-        for name, scores_V in scores.items()
-    }
+    hidden = perform(
+        rng,
+        athletes,
+        shape.segments[1],
+        lags=shape.lags,
+        dwell=shape.dwell,
+        nuisances=shape.nuisances,
+        level=shape.level,
+        memory=shape.memory,
+    )
+    annotated = (_marked if shape.marked else _scored)(hidden, shape, there_VT, rng, control)
     features = FeatureSet(
         schema=schema_of(shape),
         video_ids=tuple(f"{action}_{video + 1:03d}" for video in range(len(athletes))),
         actions=(action,) * len(athletes),
         splits=("train",) * shape.train + ("test",) * shape.test,
         groups=tuple(f"{action}_athlete_{athlete + 1:02d}" for athlete in athletes),
-        scores=scores,
+        scores=annotated.scores,
         lengths=lengths,
         offsets=np.cumsum(lengths) - lengths,
         features={
             modality: _encoded(hidden.views["rgb" if control else modality][there_VT], width, seed, modality)
             for modality, width in zip(MODALITIES, shape.widths, strict=True)
         },
+        segment_labels=annotated.matches_S,
     )
+    best = {action if len(shape.actions) > 1 else name: value for name, value in annotated.best.items()}
     return Planted(features, best, hidden.context[there_VT])
+
+
+@dataclass(frozen=True, eq=False)
+class _Annotated:
+    """What annotators say of a class: scores of videos, matches of segments or None, and the best reachable."""
+
+    scores: dict[str, Array]
+    matches_S: NDArray[np.float32] | None
+    best: dict[str, float]
+
+
+def _scored(
+    hidden: Performances, shape: Size, there_VT: NDArray[np.bool_], rng: np.random.Generator, control: bool
+) -> _Annotated:
+    noiseless = _noiseless_scores(hidden.parts, shape, there_VT)
+    scores = {name: _annotated(values_V, shape.largest, rng) for name, values_V in noiseless.items()}
+    visible = _visible_in_rgb(hidden, shape, there_VT) if control else noiseless
+    return _Annotated(scores, None, {name: spearman(visible[name], scores_V) for name, scores_V in scores.items()})
+
+
+def _marked(
+    hidden: Performances, shape: Size, there_VT: NDArray[np.bool_], rng: np.random.Generator, control: bool
+) -> _Annotated:
+    seen = "rgb" if control else None
+    found = mark(hidden, shape.scores[HIGHLIGHTS], there_VT, annotators=ANNOTATORS, visible_in=seen, rng=rng)
+    return _Annotated({HIGHLIGHTS: found.scores_V}, found.matches_S, {HIGHLIGHTS: found.best})
 
 
 def schema_of(shape: Size) -> Schema:
@@ -156,6 +190,7 @@ def _annotated(noiseless_V: Array, largest: float, rng: np.random.Generator) -> 
 
 def _joined(sets: Sequence[FeatureSet]) -> FeatureSet:
     lengths = np.concatenate([features.lengths for features in sets])
+    labels = [features.segment_labels for features in sets if features.segment_labels is not None]
     return FeatureSet(
         schema=sets[0].schema,
         video_ids=tuple(chain.from_iterable(features.video_ids for features in sets)),
@@ -166,4 +201,5 @@ def _joined(sets: Sequence[FeatureSet]) -> FeatureSet:
         lengths=lengths,
         offsets=np.cumsum(lengths) - lengths,
         features={name: np.concatenate([features.features[name] for features in sets]) for name in sets[0].features},
+        segment_labels=np.concatenate(labels) if labels else None,
     )
