@@ -31,6 +31,8 @@ CASES: dict[str, tuple[Mapping[str, int], dict[str, Any]]] = {
     "action-net": (ONE, {"model": "action-net"}),
     "action-net, one stream": (ONE, {"model": "action-net", "action-net.one_modality": "dropped"}),
     "action-net, two modalities": (TWO, {"model": "action-net", "action-net.graph_layers": 1}),
+    "ms-lstm": (ONE, {"model": "ms-lstm", "ms-lstm.dropout": 0.2}),
+    "ms-lstm, skipping": (ONE, {"model": "ms-lstm", "ms-lstm.cell": "skip", "ms-lstm.dropout": 0.2}),
 }
 STEPS = 23
 CANCELLED = ("attention.2.bias",)  # what a softmax cancels, as it is the same for all segments
