@@ -3,7 +3,7 @@
 python benchmarks/limit.py --widths 64,256 --replicas 1,8 --size rg --json limit.json
 python benchmarks/limit.py --widths 64,256 --replicas 1,8,32 --size rg --device cuda --steps 5 --json limit.json
 
-FLOPs are those of the step's matrix products, counted by torch on our network (``pamfn.model.outline``);
+FLOPs are those of the step's matrix products, counted by torch on our network (``pamfn.architectures``);
 ``flops_fixed`` is the fixed branches' part of them, which a cache of their features spares. Bytes are an ESTIMATE of
 the least traffic (``benchmarks/traffic.py``). The device's rates are measured in the same run: a large product in each
 precision, and a copy, counted read and written. ``over_floor`` is the step's time over the larger of the two times that
@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from traffic import step_traffic
 from workload import CLIPS, Epochs, Workload
 
-from pamfn.model.outline import outline, training_flops
+from pamfn.architectures import step_flops
 from pamfn.recipe import Recipe
 
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the square matrices
@@ -66,9 +66,7 @@ def measure(
     part = (np.arange(len(work.videos)), np.arange(len(work.videos)))
     epochs = Epochs(work.training(work.bank(device), [part] * replicas, kept=False))  # as the FLOPs are counted
     taken = interleaved({"ours": epochs.epoch}, repeats=arguments.repeats, warmup=2, device=device)["ours"]
-    fixed = [name for name in work.widths if name not in work.settings.fine_tuned]
-    network = outline(work.settings, work.widths)
-    flops = training_flops(network, work.settings.clip, videos=work.settings.batch_size, fixed=fixed)
+    flops = step_flops(work.settings, work.widths, videos=work.settings.batch_size)
     traffic = step_traffic(work.settings, work.widths)
     moved = {name: replicas * getattr(traffic, name) for name in ("total", "inputs", "maps", "weights", "fixed")}
     rate = rates[arguments.precision if device == "cuda" else "float32"]

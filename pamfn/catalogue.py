@@ -29,8 +29,8 @@ class Model:
         builder: Its class, as ``module:name``.
         kind: How it is trained: ``rows`` of one batched program; ``alone``, one network after the other, as a plain
             module of torch; or ``closed``, by a formula.
-        streams: How many streams it reads, at least and at most. Without a colon in its name it reads the first of the
-            data's streams if it reads one, the first and the last if it reads two, and else all.
+        streams: How many streams it reads, at least and at most. Where the data have more and its name has no colon, it
+            reads the first if one is enough, and else the first and the last.
         settings: What of the recipe is otherwise than in the preset, unless a space file says something.
         given: Arguments of its class that make this model of it.
         parameters: Published count of its parameters, in millions.
@@ -59,8 +59,8 @@ class Model:
             ValueError: If there are too few, or too many to read all.
         """
         least, most = self.streams
-        if most < len(there) and most <= 2:  # the first; the first and the last
-            return tuple(there[:: max(1, len(there) - 1)][:most])
+        if most < len(there) and most <= 2:
+            return tuple(there[:1]) if least == 1 else (there[0], there[-1])
         if not least <= len(there) <= most:
             asked = f"{least}" if least == most else f"{least} to {most}"
             raise ValueError(f"model: {self.name} reads {asked} streams, and the data have {', '.join(there)}")

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from pamfn.model.outline import forward_flops, outline, parameters_by_part, shapes_by_stage, training_flops
-from pamfn.recipe import PRESETS, Recipe, recipe
+from torch import nn
+
+from pamfn.architectures import outline, step_flops
+from pamfn.catalogue import MODELS, Model
+from pamfn.model.network import PAMFN
+from pamfn.model.outline import forward_flops, parameters_by_part, shapes_by_stage
+from pamfn.recipe import PRESETS, Recipe, own_options, recipe
 
 WIDTHS = {"rgb": 1024, "flow": 1024, "audio": 768}
 OPTIONS = {
@@ -25,10 +31,7 @@ OPTIONS = {
     "stages": ("N", "stages"),
     "width": ("D", "feature width"),
 }
-MODELS = {
-    "pamfn --preset paper": "Progressive Adaptive Multimodal Fusion Network, as the paper has it",
-    "pamfn --preset released": "the same, as the authors' implementation has it",
-}
+IN_PARTS = ("pamfn", "branch", "weighted-one-stage")  # Table IV has them with some of the modalities
 
 
 class _OneLine(argparse.ArgumentParser):
@@ -41,11 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.list:
-        _say(f"{name:<24} {what}" for name, what in MODELS.items())
+        listed = {name: what for model in MODELS for name, what in _names(model)}
+        _say([json.dumps(listed, indent=1)] if arguments.json else (f"{n:<32} {what}" for n, what in listed.items()))
         return 0
     given = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
     try:
-        settings = recipe(arguments.preset, **given)
+        settings = recipe(arguments.preset, model=arguments.model, **given)
+        settings.streams(tuple(WIDTHS))
     except ValueError as error:
         parser.error(str(error))
     description = describe(arguments.preset, settings)
@@ -55,24 +60,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def describe(preset: str, settings: Recipe) -> dict[str, Any]:
     """Returns all that the command prints, as plain values."""
-    network = outline(settings, WIDTHS)
-    modules, unused = parameters_by_part(network), _unused(settings) if preset == "released" else {}
-    embedding, stages = shapes_by_stage(network, settings.clip)
-    fixed = [name for name in WIDTHS if name not in settings.fine_tuned]
-    flops = training_flops(network, settings.clip, videos=settings.batch_size, fixed=fixed)
+    network, model = outline(settings, WIDTHS), settings.of
+    read = {name: WIDTHS[name] for name in settings.streams(tuple(WIDTHS))}
+    modules = parameters_by_part(network)
+    unused = _unused(settings) if preset == "released" and model.name == "pamfn" else {}
+    fixed = [name for name in read if settings.phases == "two" and name not in settings.fine_tuned]
+    total = sum(modules.values()) + sum(unused.values())
     return {
-        "model": "pamfn",
+        "model": settings.model,
         "preset": preset,
+        "summary": model.summary,
         "settings": {name: getattr(settings, name) for name in (*OPTIONS, "clip", "batch_size")},
-        "modalities": WIDTHS,
+        "options": {name: dict(settings.options).get(name, default) for name, default in own_options(model.name)},
+        "modalities": read,
         "modules": modules,
         "unused": unused,
-        "parameters": sum(modules.values()) + sum(unused.values()),
+        "parameters": total,
+        "published_parameters": model.parameters and round(model.parameters * 1e6),
         "unused_parameters": sum(unused.values()),
         "fixed_parameters": sum(modules[f"branches.{name}"] for name in fixed),
-        "shapes": {"embedding": embedding, "stages": [dataclasses.asdict(stage) for stage in stages]},
-        "flops": {"forward": forward_flops(network, settings.clip), "training_step": flops},
+        **_work(settings, network, read),
     }
+
+
+def _work(settings: Recipe, network: nn.Module, read: dict[str, int]) -> dict[str, Any]:
+    """Returns the shapes of a clip's features, and FLOPs, where a network's layers tell them."""
+    if settings.of.kind != "rows":
+        return {"shapes": None, "flops": None}
+    flops = {
+        "forward": forward_flops(network, read, settings.clip),
+        "training_step": step_flops(settings, read, videos=settings.batch_size),
+    }
+    if not isinstance(network, PAMFN):
+        return {"shapes": None, "flops": flops}
+    embedding, stages = shapes_by_stage(network, read, settings.clip)
+    return {"shapes": {"embedding": embedding, "stages": [dataclasses.asdict(s) for s in stages]}, "flops": flops}
 
 
 def _unused(settings: Recipe) -> dict[str, int]:
@@ -83,25 +105,67 @@ def _unused(settings: Recipe) -> dict[str, int]:
     return {**{f"{name}.norm": 2 * settings.width for name in attentions}, "c": 3 * settings.width}
 
 
+def _names(model: Model) -> Iterator[tuple[str, str]]:
+    """Yields a model's name and what it is, and then its names with the published streams that it can do without."""
+    if model.name == "pamfn":
+        yield "pamfn --preset paper", "Progressive Adaptive Multimodal Fusion Network, as the paper has it"
+        yield "pamfn --preset released", "the same, as the authors' implementation has it"
+    if model.name != "branch":
+        yield model.name, model.summary
+    if model.name in IN_PARTS:
+        for count in range(1, len(WIDTHS)):
+            for streams in (
+                itertools.combinations(WIDTHS, count) if model.streams[0] <= count <= model.streams[1] else ()
+            ):
+                yield (
+                    f"{model.name}:{'+'.join(streams)}",
+                    f"{model.summary.partition(' (')[0]}, of {' and '.join(streams)} (Table IV)",
+                )
+
+
 def _lines(of: dict[str, Any]) -> list[str]:
-    settings, flops = of["settings"], of["flops"]
+    settings = of["settings"]
     head = ", ".join(f"{name} {value}" for name, value in settings.items())
     return [
-        f"pamfn, preset {of['preset']}: {head}",
+        f"{of['model']}, preset {of['preset']}: {head}",
+        *([of["summary"]] if of["model"] != "pamfn" else []),
+        *(
+            ["options: " + ", ".join(f"{name} {value}" for name, value in of["options"].items())]
+            if of["options"]
+            else []
+        ),
         "modalities: " + ", ".join(f"{name} {width}" for name, width in of["modalities"].items()),
         "",
         *_table([("module", "parameters"), *((n, f"{v:,}") for n, v in of["modules"].items())]),
         *_unused_lines(of["unused"]),
         "",
-        f"total {of['parameters']:,} parameters",
+        f"total {of['parameters']:,} parameters{_published(of)}",
         f"  of these fixed in phase 2: {of['fixed_parameters']:,}",
         *([f"  of these unused: {of['unused_parameters']:,}"] if of["unused"] else []),
+        *_shape_lines(of),
+        *_flop_lines(of),
+    ]
+
+
+def _published(of: dict[str, Any]) -> str:
+    count = of["published_parameters"]
+    return f" (published: {count / 1e6:.2f}M)" if count and of["model"] != "pamfn" else ""
+
+
+def _shape_lines(of: dict[str, Any]) -> list[str]:
+    if of["shapes"] is None:
+        return []
+    return ["", f"shapes of one clip of {of['settings']['clip']} segments", *_table(_shape_rows(of["shapes"]))]
+
+
+def _flop_lines(of: dict[str, Any]) -> list[str]:
+    if of["flops"] is None:
+        return []
+    step = "training step of phase 2" if of["fixed_parameters"] else "training step"
+    return [
         "",
-        f"shapes of one clip of {settings['clip']} segments",
-        *_table(_shape_rows(of["shapes"])),
-        "",
-        f"forward, one video: {flops['forward'] / 1e9:.2f} GFLOP",
-        f"training step of phase 2, {settings['batch_size']} videos: {flops['training_step'] / 1e9:.1f} GFLOP",
+        f"forward, one video: {of['flops']['forward'] / 1e9:.2f} GFLOP",
+        f"{step}, {of['settings']['batch_size']} videos: {of['flops']['training_step'] / 1e9:.1f} GFLOP",
     ]
 
 
@@ -135,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m pamfn.describe", description="Modules, parameters, shapes and FLOPs of a network."
     )
     parser.add_argument("--list", action="store_true", help="name the models and presets there are")
+    parser.add_argument("--model", default="pamfn", metavar="NAME", help="one that --list names (default: pamfn)")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="paper")
     for name, (letter, what) in OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, type=_whole, metavar=letter, help=what)

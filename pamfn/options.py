@@ -2,7 +2,7 @@
 
 A model declares an option by annotating it, and that is all:
 
-    def __init__(self, inputs, *, width: int, queries: Annotated[int, Between(1, 64)] = 4, norm: Literal["a", "b"] = "a")
+    def __init__(self, inputs, *, width: int, queries: Annotated[int, Between(1, 64)] = 4, norm: Literal["a"] = "a")
 
 A parameter that is named as a setting of ``pamfn.recipe.Recipe``, such as ``width``, gets the recipe's value; all
 others are options, which a space file writes as ``gdlt.queries``.

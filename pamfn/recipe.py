@@ -237,6 +237,11 @@ def _options(model: str) -> Mapping[str, Option]:
     return options_of(model_of(model).build, settings())
 
 
+def own_options(model: str) -> list[tuple[str, Any]]:
+    """Returns a model's own options, as a space file writes them, with their defaults."""
+    return [(f"{model}.{name}", option.default) for name, option in _options(model).items()]
+
+
 def is_setting(name: str) -> bool:
     """Returns whether a space file may fix or search something of this name."""
     return (name in settings() and name != "options") or option(name) is not None

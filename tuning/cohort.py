@@ -9,13 +9,13 @@ from torch import Tensor
 
 from pamfn.data.bank import Bank
 from pamfn.phases.branches import branch_states, branch_training
-from pamfn.phases.fusion import fusion_training
+from pamfn.phases.closed import ClosedTraining
+from pamfn.phases.fusion import training_of
 from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.replica import Replica
 from pamfn.phases.report import Report
 from pamfn.phases.training import Training
 from pamfn.recipe import Recipe
-from pamfn.replicas.cut import cut
 from tuning.milestone import Milestone, found
 
 State = Mapping[str, Tensor]
@@ -105,12 +105,12 @@ class Cohort:
         branches: Mapping[str, Sequence[State]] | None,
     ) -> None:
         self.names = [replica.name for replica in replicas]
-        self._trainings: list[Training] = []
+        self._trainings: list[Training | ClosedTraining] = []
         room = replicas_at_once(recipe, bank.widths, len(replicas), bank.device)
         for first in range(0, len(replicas), room):
             some = slice(first, first + room)
             mine = None if branches is None else {m: states[some] for m, states in branches.items()}
-            self._trainings.append(fusion_training(recipe, replicas[some], bank, mine))
+            self._trainings.append(training_of(recipe, replicas[some], bank, mine))
         self._rows = {name: (t, row) for t in self._trainings for row, name in enumerate(r.name for r in t.replicas)}
 
     together = False
@@ -127,9 +127,7 @@ class Cohort:
     @property
     def parameters(self) -> int:
         """Parameters of one network, fixed branches included."""
-        network = self._trainings[0].network
-        mine = cut(network, 0)
-        return sum(mine[name].numel() for name, _ in network.named_parameters())
+        return self._trainings[0].parameters
 
     def train(self, progress: float) -> Milestone:
         """Trains to a milestone, and returns what came of it."""

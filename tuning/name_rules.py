@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pamfn.recipe import PRESETS, settings
+from pamfn.recipe import PRESETS, default_of, is_setting, settings
 from tuning import constraints
 from tuning.faults import UNSET, near_miss
 from tuning.space_rules import Breach, mapping
@@ -25,7 +25,7 @@ def name_breaches(tree: Mapping[str, Any]) -> Iterator[Breach]:
     search, fixed = mapping(tree.get("search")), mapping(tree.get("fixed"))
     for section, names in (("search", search), ("fixed", fixed)):
         for name in names:
-            if name not in settings():
+            if not is_setting(name):
                 yield Breach((section, name), UNSET, "is not a setting of the training", _setting_like(name))
     for name in set(search) & set(fixed):
         hint = f"keep one; --set search.{name}=null stops searching it"
@@ -45,7 +45,7 @@ def _list(value: Any) -> Sequence[Any]:
 
 def _names_of_point(path: Path, point: Any, search: Mapping[str, Any]) -> Iterator[Breach]:
     for name, value in mapping(point).items():
-        if name not in settings():
+        if not is_setting(name):
             yield Breach((*path, name), UNSET, "is not a setting of the training", _setting_like(name))
         elif name not in search:
             hint = near_miss(name, search) or "put it under fixed"
@@ -76,16 +76,16 @@ def _names_of_constraint(path: Path, text: Any, tree: Mapping[str, Any]) -> Iter
 
 def _held(name: str, tree: Mapping[str, Any]) -> Any:
     """Returns the number or the word that a setting is fixed at; None for other values, and for what is no setting."""
-    if name not in settings():
+    if not is_setting(name):
         return None
-    preset = PRESETS.get(str(tree.get("preset")), {})
-    value = mapping(tree.get("fixed")).get(name, preset.get(name, settings()[name].default))
+    preset = str(tree.get("preset"))
+    value = mapping(tree.get("fixed")).get(name, default_of(name, preset if preset in PRESETS else "paper"))
     return json.dumps(value) if isinstance(value, (bool, int, float, str)) else None
 
 
 def _not_searched(name: str, search: Mapping[str, Any]) -> tuple[str, str]:
     """Returns the rule and the way out for a name that should be that of a searched setting."""
-    if name in settings():
+    if is_setting(name):
         return "is not searched", near_miss(name, search) or "search it, or leave it out here"
     return "is not a setting of the training", near_miss(name, search) or _setting_like(name)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from pamfn.metrics import fisher_mean
+from pamfn.phases.fusion import read_by_model
 from pamfn.recipe import Recipe
 from tuning.branches import BranchStore
 from tuning.cohort import Cohort, CohortLike, CohortMaker
@@ -30,6 +31,7 @@ class Networks:
         self.branch_scores: dict[str, dict[str, float]] = {}
         self.parameters = 0
         self._recipe, self._data, self._branch_store, self._cohorts = recipe, data, branch_store, cohorts
+        self._bank = read_by_model(recipe, data.bank)
         self._pretraining: Pretraining | None = None
         self._cohort: CohortLike | None = None
         self._resting: dict[str, Mapping[str, Tensor]] = {}
@@ -87,7 +89,7 @@ class Networks:
     def _gathered(self, rows: Sequence[int]) -> CohortLike:
         """Returns replicas side by side, each where it stood when it trained last."""
         replicas = [self._data.replicas[row] for row in rows]
-        cohort = self._cohorts(self._recipe, replicas, self._data.bank, self._branches(rows))
+        cohort = self._cohorts(self._recipe, replicas, self._bank, self._branches(rows))
         for name in cohort.names:
             if name in self._resting:
                 cohort.restore(name, self._resting.pop(name))
@@ -100,7 +102,9 @@ class Networks:
             return None
         if self._pretraining is None:
             data, store = self._data, BranchStore(self._branch_store)
-            self._pretraining = Pretraining(self._recipe, data.replicas, data.bank, data.contents, store, self._cohorts)
+            self._pretraining = Pretraining(
+                self._recipe, data.replicas, self._bank, data.contents, store, self._cohorts
+            )
         branches, scores = self._pretraining.branches(rows)
         for modality, values in scores.items():
             named = zip((self.names[row] for row in rows), values, strict=True)

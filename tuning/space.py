@@ -174,14 +174,23 @@ def _placed(breach: Breach, document: Document) -> Fault:
     path = breach.path
     if path[:1] == ("fixed",) and ("data", *path[1:]) in document.lines and path not in document.lines:
         path = ("data", *path[1:])
+    if path == ("fixed", "model") and path not in document.lines:
+        path = ("model",)
     return Fault(document.line(path), yaml_lines.dotted(path), breach.value, breach.rule, breach.hint)
 
 
 def _hoist(document: Document) -> None:
-    """Moves the settings written under ``data`` to ``fixed``, where a space keeps them."""
-    data, fixed = document.value.get("data"), document.value.get("fixed") or {}
+    """Moves the model, and the settings written under ``data``, to ``fixed``, where a space keeps them."""
+    data, fixed = document.value.get("data") or {}, document.value.get("fixed") or {}
     if not isinstance(data, dict) or not isinstance(fixed, dict):
         return
+    if "model" in document.value:
+        model = document.value.pop("model")
+        if "model" in fixed:
+            rule = "is set at the top and under fixed"
+            document.faults.append(Fault(document.line(("model",)), "model", model, rule, "keep one"))
+        elif model is not None:
+            fixed["model"] = model
     for name in HOISTED:
         if name in data and name in fixed:
             rule = "is set under data and under fixed"

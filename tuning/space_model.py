@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
-from pamfn.recipe import PRESETS, Recipe, recipe, settings
+from pamfn.recipe import Recipe, default_of, recipe
 from tuning import constraints, yaml_lines
 from tuning.domains import Domain, frozen_value
 from tuning.region import Region
@@ -29,14 +29,14 @@ def _several(value: Any) -> Any:
 class Space(BaseModel):
     """One study as its space file describes it.
 
-    ``search`` and ``fixed`` hold settings of ``pamfn.recipe.Recipe``; what neither names has the preset's value.
+    ``search`` and ``fixed`` hold settings of ``pamfn.recipe.Recipe``, the model among them, and models' options; what
+    neither names has the preset's value, or the model's.
     ``load_space`` is how one is made: it checks the rules between the sections as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
-    model: Literal["pamfn"] = "pamfn"
     preset: Literal["paper", "released"] = "paper"
     data: Data = Data()
     search: dict[str, Annotated[Domain, Field(discriminator="type")]] = {}
@@ -61,8 +61,8 @@ class Space(BaseModel):
         return self._source
 
     def preset_value(self, name: str) -> Any:
-        """Returns a setting's value in the preset."""
-        return PRESETS[self.preset].get(name, settings()[name].default)
+        """Returns a setting's value in the preset, or what a fixed model has in its place."""
+        return default_of(name, self.preset, self.fixed.get("model", "pamfn"))
 
     def value(self, name: str) -> Any:
         """Returns the value of a setting that is not searched: as fixed, or else the preset's."""
@@ -95,7 +95,11 @@ class Space(BaseModel):
         """
         if absent := sorted(set(self.search) - set(config)):
             raise ValueError(f"config: no value for {', '.join(absent)}")
-        return recipe(self.preset, **{**self.fixed, **frozen_value(dict(config))})
+        chosen = dict(config)
+        if any(domain.when for domain in self.search.values()):  # what is inactive has the model's own value
+            active = self.region.active(config)
+            chosen = {name: value for name, value in config.items() if name not in self.search or name in active}
+        return recipe(self.preset, **{**self.fixed, **frozen_value(chosen)})
 
     def settled(self, config: Mapping[str, Any]) -> Space:
         """Returns this space with a trial's values fixed and nothing left to search: one trial, launchable."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pamfn.recipe import BRANCH_SETTINGS, check, is_whole, settings
+from pamfn.catalogue import model_of, streams_named
+from pamfn.recipe import BRANCH_SETTINGS, check, is_setting, is_whole
 from tuning.domains import ChoiceDomain, FloatDomain, ends
 from tuning.faults import UNSET, near_miss, nearest_or_all
 from tuning.space_model import Space
@@ -97,13 +98,34 @@ def grace_breaches(space: Space, tasks: Sequence[str]) -> Iterator[Breach]:
 
 
 def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterator[Breach]:
-    """Yields too few modalities, and fine-tuned ones that are not among them; None is not known yet."""
+    """Yields what models read and is not there, and fine-tuned modalities that are not; None is not known yet."""
     if modalities is None:
         return
-    if len(modalities) < 2:
+    models = [name for name in _models(space).values() if not check("model", name)]
+    for path, name in _models(space).items():
+        if absent := [stream for stream in streams_named(name) if stream not in modalities]:
+            rule = f"reads {', '.join(absent)}, and the modalities are {', '.join(modalities)}"
+            yield Breach(path, name, rule, near_miss(absent[0], modalities))
+    whole = [model_of(name).streams for name in models if not streams_named(name)]
+    if len(modalities) < max((least for least, _ in whole), default=1):
         yield Breach(("data", "modalities"), list(modalities), "is too few to fuse", "name at least two")
-    if len(modalities) > MOST_MODALITIES:
+    if len(modalities) > MOST_MODALITIES and any(most == MOST_MODALITIES for _, most in whole):
         yield Breach(("data", "modalities"), list(modalities), "is too many to fuse", "name two or three")
+    if any(not streams_named(name) and model_of(name).settings.get("phases") != "one" for name in models):
+        yield from _fine_tuned_breaches(space, modalities)
+
+
+def _models(space: Space) -> dict[Path, str]:
+    """Returns the names of the models that a space trains, by where it says so."""
+    domain = space.search.get("model")
+    if isinstance(domain, ChoiceDomain):
+        named: dict[Path, Any] = {("search", "model", "values", i): value for i, value in enumerate(domain.values)}
+    else:
+        named = {("fixed", "model"): space.value("model")}
+    return {path: name for path, name in named.items() if isinstance(name, str)}
+
+
+def _fine_tuned_breaches(space: Space, modalities: Sequence[str]) -> Iterator[Breach]:
     domain = space.search.get("fine_tuned")
     searched = domain.values if isinstance(domain, ChoiceDomain) else None
     if domain and domain.when and searched:
@@ -122,7 +144,7 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 def _checked(name: str, value: Any, path: Path) -> Iterator[Breach]:
     """Yields the faults of a value, split from the recipe's text ``name: value rule; hint``."""
-    if name not in settings():
+    if not is_setting(name):
         return
     for text in check(name, value):
         where, message = text.split(": ", 1)
@@ -133,7 +155,7 @@ def _checked(name: str, value: Any, path: Path) -> Iterator[Breach]:
 
 
 def _domain_breaches(name: str, domain: Any) -> Iterator[Breach]:
-    if name in settings() and isinstance(domain, FloatDomain) and is_whole(name):
+    if is_setting(name) and isinstance(domain, FloatDomain) and is_whole(name):
         yield Breach(("search", name, "type"), "float", "draws fractions of a whole number", "write type: int")
         return
     for place, value in ends(domain).items():

@@ -9,16 +9,37 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from pamfn.baselines.scored import Scored
+from pamfn.model.branches import Standardise
 from pamfn.model.output import Output
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.segments import Segments
 from pamfn.seeding import derive
+
+
+class StreamReader(nn.Module):
+    """One stream of the data as networks read it.
+
+    Args:
+        modality: Its name.
+        rows: Replicas R.
+        inputs: Width of its features.
+        standardise: Whether to standardise them with the training fold's statistics.
+    """
+
+    def __init__(self, modality: str, rows: int, inputs: int, *, standardise: bool) -> None:
+        super().__init__()
+        self.modality = modality
+        self.standardise = Standardise(rows, inputs) if standardise else None
+
+    def forward(self, x_RBTI: Tensor, segments: Segments) -> Tensor:
+        """Maps (R, B, T, inputs) to the same shape."""
+        return x_RBTI if self.standardise is None else self.standardise(x_RBTI, segments)
 
 
 class Alone(nn.Module):
@@ -30,13 +51,20 @@ class Alone(nn.Module):
 
     Args:
         build: Makes one network. It maps features by stream, (B, T, inputs), to a `Scored`.
+        widths: Width of each stream that it reads.
         seeds: Seed of each replica's initial weights.
+        standardise: Whether to standardise features with the training fold's statistics.
     """
 
-    def __init__(self, build: Callable[[], nn.Module], seeds: Sequence[int]) -> None:
+    def __init__(
+        self, build: Callable[[], nn.Module], widths: Mapping[str, int], seeds: Sequence[int], *, standardise: bool
+    ) -> None:
         super().__init__()
         made = [_built(build, seed) for seed in seeds]
         self.branches = nn.ModuleDict()  # none that are pretrained
+        self.readers = nn.ModuleDict(
+            {name: StreamReader(name, len(seeds), width, standardise=standardise) for name, width in widths.items()}
+        )
         self.networks = copy.deepcopy(made[0])
         self._caller = (made[0],)  # in a tuple, so that its tensors are no parameters of this module
         self._places = _stack(self.networks, made)
@@ -53,12 +81,12 @@ class Alone(nn.Module):
         given: Mapping[str, list[Tensor]] | None = None,
     ) -> Output:
         """Scores videos; the arguments are those of `pamfn.model.network.PAMFN`."""
-        rows = len(next(iter(x.values())))
+        read = {name: cast("StreamReader", reader)(x[name], segments) for name, reader in self.readers.items()}
         real_RB = segments.real_RB
         scores, penalties = [], []
-        for row in range(rows):
+        for row in range(len(next(iter(read.values())))):
             real_B = None if real_RB is None else real_RB[row]
-            mine = {name: of[row] for name, of in x.items()}
+            mine = {name: of[row] for name, of in read.items()}
             with self._as(row), _drawing(noise, row, next(iter(mine.values())).device, on=self.training):
                 scored = self._trained(mine, real_B) if self.training else self._evaluated(mine, real_B)
             scores.append(scored.score_B)
@@ -83,7 +111,7 @@ class Alone(nn.Module):
         if real_B is None:
             return _scored(network, x)
         score_B = torch.zeros(len(real_B), device=real_B.device)
-        for length in real_B.unique().tolist():
+        for length in sorted({*real_B.tolist()}):
             (alike,) = (real_B == length).nonzero(as_tuple=True)
             if length:
                 score_B[alike] = _scored(network, {name: of[alike, :length] for name, of in x.items()}).score_B
@@ -93,7 +121,7 @@ class Alone(nn.Module):
     def _as(self, row: int) -> Iterator[None]:
         """Has the one network that is called use the tensors of a replica."""
         (network,) = self._caller
-        for (called, held, name) in self._places:
+        for called, held, name in self._places:
             of = held._parameters if name in held._parameters else held._buffers
             stacked = of[name]
             assert stacked is not None

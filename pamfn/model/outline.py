@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pamfn.model.branches import Branch
 from pamfn.model.network import PAMFN, FusionStage
-from pamfn.recipe import Recipe
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.segments import Segments
 
@@ -36,16 +34,9 @@ class StageShapes:
     state: tuple[int, ...]
 
 
-def outline(recipe: Recipe, widths: Mapping[str, int]) -> PAMFN:
-    """Returns one network on the meta device; its weights are never in memory, however wide it is."""
-    with META:  # of this thread alone
-        network = PAMFN(recipe, widths, [0])
-    return network.to(META)
-
-
-def parameters_by_part(network: PAMFN) -> dict[str, int]:
+def parameters_by_part(network: nn.Module) -> dict[str, int]:
     """Returns the parameters of each branch, each module of each stage, the head and the temperature."""
-    depth = {"branches": 2, "stages": 3}
+    depth = {"branches": 2, "stages": 3, "networks": 2}
     parts: dict[str, int] = {}
     for name, parameter in network.named_parameters():
         own = name.split(".")
@@ -54,7 +45,7 @@ def parameters_by_part(network: PAMFN) -> dict[str, int]:
     return parts
 
 
-def shapes_by_stage(network: PAMFN, steps: int) -> tuple[tuple[int, ...], list[StageShapes]]:
+def shapes_by_stage(network: PAMFN, widths: Mapping[str, int], steps: int) -> tuple[tuple[int, ...], list[StageShapes]]:
     """Returns the embedding's shape (T, D), and the shapes of every stage, for one video of ``steps`` segments."""
     given: list[tuple[Any, ...]] = []
     crossed: list[tuple[Any, ...]] = []
@@ -68,7 +59,7 @@ def shapes_by_stage(network: PAMFN, steps: int) -> tuple[tuple[int, ...], list[S
             stage.register_forward_hook(lambda _module, _inputs, output: states.append(output[0])),
         )
     ]
-    _score(network, steps)
+    _score(network, widths, steps)
     for handle in handles:
         handle.remove()
     stages = [
@@ -78,38 +69,37 @@ def shapes_by_stage(network: PAMFN, steps: int) -> tuple[tuple[int, ...], list[S
     return _of_one(given[0][1][0]), stages
 
 
-def forward_flops(network: PAMFN, steps: int) -> int:
+def forward_flops(network: nn.Module, widths: Mapping[str, int], steps: int) -> int:
     """Returns the FLOPs of the matrix products that score one video of ``steps`` segments, two a multiply-add."""
     with FlopCounterMode(display=False) as counter:
-        _score(network, steps)
+        _score(network, widths, steps)
     return int(counter.get_total_flops())
 
 
-def training_flops(network: PAMFN, steps: int, *, videos: int, fixed: list[str]) -> int:
+def training_flops(network: nn.Module, widths: Mapping[str, int], steps: int, *, videos: int, fixed: list[str]) -> int:
     """Returns the FLOPs of the matrix products of one training step, forward and backward.
 
     Args:
         network: An outline.
+        widths: Width of each stream that it reads.
         steps: Segments of a clip.
         videos: Videos a batch.
         fixed: Branches that take no gradient.
     """
     network.requires_grad_(requires_grad=True).train()
-    network.fix(fixed)
+    cast("PAMFN", network).fix(fixed)
     with FlopCounterMode(display=False) as counter:
-        output = network(_clips(network, videos, steps), Segments(steps), Noise([0], [0], META))
+        output = network(_clips(widths, videos, steps), Segments(steps), Noise([0], [0], META))
         torch.autograd.backward(output.score_RB.sum())
     return int(counter.get_total_flops())
 
 
-def _score(network: PAMFN, steps: int) -> None:
+def _score(network: nn.Module, widths: Mapping[str, int], steps: int) -> None:
     network.requires_grad_(requires_grad=False).eval()
-    network(_clips(network, 1, steps), Segments(steps), None)
+    network(_clips(widths, 1, steps), Segments(steps), None)
 
 
-def _clips(network: PAMFN, videos: int, steps: int) -> dict[str, Tensor]:
-    branches = {name: cast("Branch", branch) for name, branch in network.branches.items()}
-    widths = {name: branch.embedding.linear1.fan_in for name, branch in branches.items()}
+def _clips(widths: Mapping[str, int], videos: int, steps: int) -> dict[str, Tensor]:
     return {name: torch.empty(1, videos, steps, width, device=META) for name, width in widths.items()}
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from pamfn.data.bank import Bank
-from pamfn.model.branches import Branch
+from pamfn.model.branches import Branch, Standardise
 from pamfn.model.network import build_branch
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.plan import Plan
@@ -101,16 +101,23 @@ def _plan(recipe: Recipe) -> Plan:
     )
 
 
+class Reader(Protocol):
+    """What reads one stream, standardised or as it is."""
+
+    modality: str
+    standardise: Standardise | None
+
+
 @torch.no_grad()
-def fit_standardise(branch: Branch, bank: Bank, videos: Sequence[NDArray[np.int64]]) -> None:
-    """Sets a branch's input statistics to those of each replica's training videos, where it standardises at all."""
-    if branch.standardise is None:
+def fit_standardise(reader: Reader, bank: Bank, videos: Sequence[NDArray[np.int64]]) -> None:
+    """Sets a reader's input statistics to those of each replica's training videos, where it standardises at all."""
+    if reader.standardise is None:
         return
-    only = bank.only(branch.modality)
+    only = bank.only(reader.modality)
     for replica, mine in enumerate(videos):
-        mean, deviation = _moments(only, branch.modality, mine)
-        branch.standardise.mean[replica].copy_(mean)
-        branch.standardise.scale[replica].copy_(torch.where(deviation > 1e-6, 1 / deviation, 1.0))
+        mean, deviation = _moments(only, reader.modality, mine)
+        reader.standardise.mean[replica].copy_(mean)
+        reader.standardise.scale[replica].copy_(torch.where(deviation > 1e-6, 1 / deviation, 1.0))
 
 
 def _moments(bank: Bank, modality: str, videos: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,20 +1,23 @@
-"""Phase 2 (Sec. III-F): mixed branch, MSFD, AFM and CMFD are trained on top of the branches; or all in one stage."""
+"""Phase 2 (Sec. III-F): a fusion is trained on top of the branches; or, as other models are, all of it in one stage."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from pamfn.architectures import build_network
+from pamfn.baselines.alone import Alone
 from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch
 from pamfn.model.network import PAMFN, build_branch
-from pamfn.phases.branches import fit_standardise, install_branches
+from pamfn.phases.branches import Reader, fit_standardise, install_branches
 from pamfn.phases.cache import FeatureCache, Places, Standing, cache_clips
+from pamfn.phases.closed import ClosedTraining
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.plan import Plan
 from pamfn.phases.program import parts_of
@@ -42,7 +45,7 @@ def fusion_training(
     Args:
         recipe: The settings.
         replicas: One network for each.
-        bank: The features; its modalities are the network's.
+        bank: The features, with the streams that the model reads.
         branches: Pretrained branches: by modality, a state dict for each replica. None trains in one stage.
         room: Bytes in which to keep what truly fixed branches say of every clip, if all of it fits.
         precision: See `Program`.
@@ -56,25 +59,35 @@ def fusion_training(
     return Training(fusion_mould(recipe, bank, clips), members, precision=precision)
 
 
+def training_of(
+    recipe: Recipe, replicas: Sequence[Replica], bank: Bank, branches: Mapping[str, Sequence[State]] | None
+) -> Training | ClosedTraining:
+    """Returns the training of a recipe's model for every replica, whatever it is; see `fusion_training`."""
+    if recipe.of.kind == "closed":
+        return ClosedTraining(recipe, replicas, bank)
+    return fusion_training(recipe, replicas, bank, branches)
+
+
 def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0, room: int = 0) -> Mould:
     """Returns the shape of the networks of a recipe; see `mould_settings` for what may differ between them.
 
     Args:
         recipe: The settings.
-        bank: The features; its modalities are the network's.
+        bank: The features, with the streams that the model reads.
         clips: Clips of truly fixed branches whose feature maps are kept, from `clips_to_keep`; 0 computes them anew at
             every step.
         room: Places for videos in a batch, at least.
     """
+    bank = read_by_model(recipe, bank)
     fixed = [] if recipe.phases == "one" else [name for name in bank.widths if name not in recipe.fine_tuned]
     truly = truly_fixed(recipe, bank)
     elsewhere = truly if clips else []
 
-    def build() -> PAMFN:
-        network = PAMFN(recipe, bank.widths, [0], without=elsewhere)
-        network.fix(fixed)
-        for branch in network.branches.values():  # the branches' own scores are not trained in phase 2
-            cast("Branch", branch).head.requires_grad_(False)
+    def build() -> nn.Module:
+        network = build_network(recipe, bank.widths, [0], without=elsewhere)
+        cast("PAMFN", network).fix(fixed)
+        for branch in _branches_of(network).values() if hasattr(network, "head") else ():
+            branch.head.requires_grad_(False)  # beside the fusion's score the branches' own are not trained
         return network
 
     read = [name for name in bank.widths if name not in elsewhere] or [min(bank.widths, key=lambda n: bank.widths[n])]
@@ -82,19 +95,25 @@ def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0, room: int = 0) -> M
         build,
         bank.only(*read),
         leave=_below(truly),
-        is_head=lambda name: name.startswith("head."),
-        vital=lambda network: cast("PAMFN", network).tau_R,
+        is_head=lambda name: name.startswith(("head.", "networks.head.")),
+        vital=_temperatures if recipe.has_policy else None,
         verdict=_temperature_fault,
         room=room,
         cache=(lambda: FeatureCache(recipe, bank, truly, clips)) if clips else None,
+        recordable=recipe.of.kind == "rows",
     )
+
+
+def read_by_model(recipe: Recipe, bank: Bank) -> Bank:
+    """Returns a bank of the streams that a recipe's model reads."""
+    return bank.only(*recipe.streams(tuple(bank.widths)))
 
 
 def truly_fixed(recipe: Recipe, bank: Bank) -> list[str]:
     """Returns the modalities whose branches phase 2 does not change in any way; a replica's state leaves them out."""
     if recipe.phases == "one" or recipe.fixed_branches != "fixed":
         return []
-    return [name for name in bank.widths if name not in recipe.fine_tuned]
+    return [name for name in recipe.streams(tuple(bank.widths)) if name not in recipe.fine_tuned]
 
 
 def clips_to_keep(recipe: Recipe, replicas: Sequence[Replica], bank: Bank, room: int) -> int:
@@ -140,6 +159,7 @@ def fusion_members(
     Raises:
         ValueError: As `fusion_training`.
     """
+    bank = read_by_model(recipe, bank)
     if (branches is None) != (recipe.phases == "one"):
         raise ValueError(f"phases: {recipe.phases!r} with {'no' if branches is None else 'given'} pretrained branches")
     if branches is not None and (missing := [name for name in bank.widths if name not in branches]):
@@ -169,7 +189,7 @@ def _member(
         {name: value for name, value in weights.items() if not name.startswith(elsewhere)} if elsewhere else weights,
         moments,
         steps,
-        nets=recipe.fusion_nets,
+        nets=recipe.fusion_nets if recipe.has_fusion_nets else 1,
         standing=_standing(recipe, replica, bank, fixed) if kept else None,
     )
 
@@ -196,14 +216,20 @@ def _below(modalities: Sequence[str]) -> tuple[str, ...]:
 
 def _fresh(recipe: Recipe, replica: Replica, bank: Bank, branches: Branches | None) -> dict[str, Tensor]:
     """Returns the weights that a network starts from, its pretrained branches in their places."""
-    network = PAMFN(recipe, bank.widths, [derive(replica.seed, "fusion")])
-    by_name = {name: cast("Branch", branch) for name, branch in network.branches.items()}
+    network = build_network(recipe, bank.widths, [derive(replica.seed, "fusion")])
+    by_name = _branches_of(network)
     if branches is not None:
         install_branches(by_name, {name: [state] for name, state in branches.items()})
     else:
-        for branch in by_name.values():
-            fit_standardise(branch, bank, [replica.train])
+        readers = network.readers.values() if isinstance(network, Alone) else by_name.values()
+        for reader in cast("Iterable[Reader]", readers):
+            fit_standardise(reader, bank, [replica.train])
     return cut(network, 0)
+
+
+def _branches_of(network: nn.Module) -> dict[str, Branch]:
+    """Returns the branches that a network has, by modality."""
+    return {name: cast("Branch", branch) for name, branch in cast("nn.ModuleDict", network.branches).items()}
 
 
 def _reseeded(replica: Replica, reseed: int) -> Replica:
@@ -219,14 +245,20 @@ def _plan(recipe: Recipe, replica: Replica) -> Plan:
         padding=recipe.padding,
         target=recipe.target,
         optimizer=recipe.optimizer,
-        lr=recipe.lr,
-        lr_floor=recipe.lr_floor,
+        lr=recipe.lr * recipe.lr_scale,
+        lr_floor=recipe.lr_floor * recipe.lr_scale,
         schedule=recipe.schedule,
         weight_decay=recipe.weight_decay,
         head_lr_scale=recipe.head_lr_scale,
         clip_norm=recipe.clip_norm,
         evaluation_noise=recipe.evaluation_noise,
     )
+
+
+def _temperatures(network: nn.Module) -> Tensor:
+    tau_R = cast("PAMFN", network).tau_R
+    assert tau_R is not None  # a network with a policy
+    return tau_R
 
 
 def _temperature_fault(tau: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import torch
 
-from pamfn.model.outline import outline
+from pamfn.architectures import outline
 from pamfn.recipe import Recipe
 
 CPU_BYTES = 3 << 30  # what one training may take for the activations of a step on a CPU
@@ -25,15 +25,18 @@ def step_bytes(recipe: Recipe, widths: Mapping[str, int], kind: str) -> int:
     fitted to what ``benchmarks/epoch.py`` measures: for widths 32 to 256 and K 4 to 16 on the published modalities it
     is 0.9 to 1.8 of the measured growth. On a GPU, which keeps what a CPU computes again, some twelve for each
     FusionNet and half as many for each modality and the mixed branch; an engine measures there and does not rely on it.
+    Other models count as if each of their streams, and one more, were a FusionNet.
 
     Args:
         recipe: The settings.
         widths: Feature width of each modality.
         kind: ``cpu`` or ``cuda``.
     """
-    segments, nets, streams = recipe.batch_size * recipe.clip, recipe.fusion_nets, len(widths) + 1
+    read = recipe.streams(tuple(widths))
+    segments, streams = recipe.batch_size * recipe.clip, len(read) + 1
+    nets = recipe.fusion_nets if recipe.has_fusion_nets else streams
     maps, inputs = (12 * nets + 6 * streams, 2) if kind == "cuda" else (4 * nets, 4)
-    return 4 * segments * (2 * maps * recipe.width + inputs * sum(widths.values()))
+    return 4 * segments * (2 * maps * recipe.width + inputs * sum(widths[name] for name in read))
 
 
 def network_bytes(recipe: Recipe, widths: Mapping[str, int]) -> int:

@@ -30,6 +30,7 @@ class Mould:
             who has the largest batch.
         stream: What the network calls the stream that it reads, where every replica reads one of its own; else empty.
         cache: Makes the maps of the fixed branches, where the network is built without them; None if it has them.
+        recordable: Whether a step launches the same work for every batch, so that a GPU can replay it.
     """
 
     build: Callable[[], nn.Module]
@@ -41,6 +42,7 @@ class Mould:
     room: int = 0
     stream: str = ""
     cache: Callable[[], FeatureCache] | None = None
+    recordable: bool = True
 
     def network(self) -> tuple[nn.Module, FusionAxis | None]:
         """Returns a network on the bank's device, and its FusionNet axis if it has one."""

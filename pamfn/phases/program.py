@@ -60,7 +60,7 @@ class Program:
         self._recorded_at = self._pack.generation
         self._full = False  # whether every place of the batch has a video
         self._sites = Sites()
-        recorder = CudaRecorder() if self.bank.device.type == "cuda" else None
+        recorder = CudaRecorder() if self.bank.device.type == "cuda" and mould.recordable else None
         self._gradients = Captured(
             self._differentiate,
             touched=lambda: [self._pack.grads_RP, self._pack.grads_FP],

@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from pamfn.model.network import PAMFN
+from pamfn.architectures import trained_network
 from pamfn.phases.target import QuantileTarget, ScaledTarget, Target
 from pamfn.recipe import Recipe
-from pamfn.replicas.cut import put
 
 WEIGHTS, DESCRIPTION, VERSION = "networks.safetensors", "networks.json", 1
 
@@ -40,12 +39,9 @@ class SavedNetworks:
     targets: list[Target]
     states: list[dict[str, Tensor]]
 
-    def network(self, device: torch.device | str = "cpu") -> PAMFN:
+    def network(self, device: torch.device | str = "cpu") -> nn.Module:
         """Returns all of them as one stacked network in evaluation mode."""
-        network = PAMFN(self.recipe, self.widths, [0] * len(self.states))
-        for replica, state in enumerate(self.states):
-            put(network, replica, state)
-        return network.to(device).eval()
+        return trained_network(self.recipe, self.widths, self.states).to(device).eval()
 
 
 def save_networks(folder: Path, networks: SavedNetworks) -> None:

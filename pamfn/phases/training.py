@@ -15,6 +15,7 @@ from pamfn.phases.replica import Replica
 from pamfn.phases.report import Report, milestone_epoch
 from pamfn.phases.seat import Seat
 from pamfn.phases.target import Target
+from pamfn.replicas.cut import cut
 
 __all__ = ["Training", "milestone_epoch"]
 
@@ -39,6 +40,12 @@ class Training:
     def network(self) -> nn.Module:
         """The stacked network."""
         return self._program.network
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of one network, fixed branches included."""
+        mine = cut(self.network, 0)
+        return sum(mine[name].numel() for name, _ in self.network.named_parameters())
 
     @property
     def replicas(self) -> list[Replica]:
@@ -94,6 +101,10 @@ class Training:
     def state(self, replica: int) -> dict[str, Tensor]:
         """Returns all that one replica needs to go on, as named tensors: weights, moments, step."""
         return self._program.state(self._seats[replica])
+
+    def whole(self, replica: int) -> dict[str, Tensor]:
+        """Returns all weights and buffers of one replica's network, fixed branches included."""
+        return cut(self.network, replica)
 
     def restore(self, replica: int, state: Mapping[str, Tensor]) -> None:
         """Puts back what `state` returned.

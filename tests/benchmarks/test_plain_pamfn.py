@@ -10,8 +10,8 @@ import torch
 from benchmark_scripts import load
 from torch import Tensor
 
+from pamfn.architectures import outline
 from pamfn.model.network import PAMFN
-from pamfn.model.outline import outline
 from pamfn.recipe import recipe
 from pamfn.replicas.cut import cut
 from pamfn.replicas.segments import Segments

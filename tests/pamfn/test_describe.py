@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from pamfn.architectures import outline
 from pamfn.describe import main
 from pamfn.model.network import PAMFN
-from pamfn.model.outline import outline, parameters_by_part
+from pamfn.model.outline import parameters_by_part
 from pamfn.recipe import recipe
 
 Said = pytest.CaptureFixture[str]
@@ -88,7 +89,12 @@ def test_the_text_is_aligned_and_tells_what_is_fixed(said: Said) -> None:
 def test_the_list_names_the_models(said: Said) -> None:
     assert main(["--list"]) == 0
     lines = said.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["pamfn --preset paper", "pamfn --preset released"]
+    named = [line.split("  ")[0] for line in lines]
+    assert named[:3] == ["pamfn --preset paper", "pamfn --preset released", "pamfn"]
+    table4 = ["branch:flow", "weighted-one-stage:rgb+audio", "pamfn:flow+audio"]
+    assert {*table4, "cat-one-stage", "pamfn-weighted-both", "pamfn-unranked", "gdlt", "svr"} <= {*named}
+    assert main(["--list", "--json"]) == 0
+    assert list(json.loads(said.readouterr().out)) == named
 
 
 @pytest.mark.parametrize(

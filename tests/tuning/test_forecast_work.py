@@ -5,8 +5,8 @@ import pytest
 import torch
 from planted_study import small_study
 
+from pamfn.architectures import step_flops as counted
 from pamfn.data.shards import read_table_of_contents
-from pamfn.model.outline import outline, training_flops
 from pamfn.recipe import recipe
 from tuning.branches import BranchStore
 from tuning.forecast.artefacts import artefacts_of, set_bytes
@@ -64,8 +64,7 @@ def test_networks_that_the_memory_does_not_hold_train_in_groups(study, monkeypat
 @pytest.mark.parametrize("design", ["attention", "trunk"])
 def test_flops_of_any_number_of_fusion_nets_follow_from_two_counts(design):
     settings = recipe(width=16, clip=12, batch_size=4, stages=2, fusion_nets=7, fusion_design=design)
-    counted = training_flops(outline(settings, WIDTHS), 12, videos=4, fixed=["rgb", "flow"])
-    assert step_flops(settings, WIDTHS) == counted
+    assert step_flops(settings, WIDTHS) == counted(settings, WIDTHS, videos=4)
 
 
 def test_flops_do_not_ask_for_rates_and_budgets():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pamfn.architectures import outline
 from pamfn.data.bank import Bank
-from pamfn.model.outline import outline
 from pamfn.phases.branches import branch_member, branch_mould, branch_mould_settings
 from pamfn.phases.fusion import clips_to_keep, fusion_members, fusion_mould, mould_settings
 from pamfn.phases.memory import cache_room, network_bytes, rows_at_once, step_bytes
@@ -19,6 +19,7 @@ from pamfn.phases.order import largest_batch
 from pamfn.phases.replica import Replica
 from pamfn.phases.report import Report
 from pamfn.recipe import Recipe
+from tuning.cohort import Cohort, CohortLike
 from tuning.engine.tenants import Shape, State, Tenant
 from tuning.milestone import Milestone, found
 
@@ -50,8 +51,10 @@ class DeviceRows:
         replicas: Sequence[Replica],
         bank: Bank,
         branches: Mapping[str, Sequence[State]] | None,
-    ) -> DeviceCohort:
-        """Returns the replicas of a trial in phase 2, ready to train."""
+    ) -> CohortLike:
+        """Returns the replicas of a trial in phase 2, ready to train; a closed form needs no device."""
+        if recipe.of.kind == "closed":
+            return Cohort(recipe, replicas, bank, branches)
         clips = clips_to_keep(recipe, self._device.replicas, bank, cache_room(bank.device))
         rows = rows_at_once(recipe, bank.widths, bank.device)
         key = ("fusion", clips, repr(mould_settings(recipe)))
@@ -94,8 +97,9 @@ class DeviceRows:
 
 def _needs(recipe: Recipe, bank: Bank) -> str:
     needed = (step_bytes(recipe, bank.widths, bank.device.type) + network_bytes(recipe, bank.widths)) / 1e9
+    nets = f", K = {recipe.fusion_nets}" if recipe.has_fusion_nets else ""
     return (
-        f"one network of width {recipe.width}, K = {recipe.fusion_nets}, batches of {recipe.batch_size} clips of "
+        f"one network of {recipe.model} of width {recipe.width}{nets}, batches of {recipe.batch_size} clips of "
         f"{recipe.clip} segments, needs about {needed:.1f} GB"
     )
 

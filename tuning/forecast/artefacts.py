@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pamfn.model.outline import outline
+from torch import nn
+
+from pamfn.architectures import outline
 from pamfn.phases.branches import branch_settings
 from pamfn.recipe import BRANCH_SETTINGS, Recipe
 from pamfn.replicas.cut import entries
@@ -66,14 +68,14 @@ def artefacts_of(study: Study, networks: Networks, recipes: Sequence[Sequence[Re
     drawn = sum(len({_told_apart(recipe) for recipe in trials}) for trials in two_phase) / len(two_phase)
     sets = _sets(study, settings)
     largest = max((r for trials in two_phase for r in trials), key=lambda r: (r.width, r.stages))
-    each = len(networks.replicas) * len(networks.widths)
+    each = len(networks.replicas) * len(largest.streams(tuple(networks.widths)))
     there = sum(_there(study, networks, recipe) for recipe in sets[:ENUMERATED])
     return Artefacts(settings, len(sets), drawn, each, there, set_bytes(largest, networks))
 
 
 def set_bytes(recipe: Recipe, networks: Networks) -> int:
     """Returns the bytes of one configuration's branches."""
-    branches = entries(outline(recipe, networks.widths).branches)
+    branches = entries(cast("nn.Module", outline(recipe, networks.widths).branches))
     return FLOAT * len(networks.replicas) * sum(tensor.numel() for _, _, _, tensor in branches)
 
 
@@ -94,7 +96,8 @@ def _there(study: Study, networks: Networks, recipe: Recipe) -> int:
     store = Path(study.branch_store)
     if not store.is_dir():
         return 0
-    keys = (artefact_key(recipe, m, r, networks.contents) for m in networks.widths for r in networks.replicas)
+    read = recipe.streams(tuple(networks.widths))
+    keys = (artefact_key(recipe, m, r, networks.contents) for m in read for r in networks.replicas)
     return sum((store / f"{key}.safetensors").exists() for key in keys)
 
 

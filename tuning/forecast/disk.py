@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from pamfn.architectures import outline
 from pamfn.data.planted_sizes import SIZES
-from pamfn.model.outline import outline
+from pamfn.model.network import PAMFN
 from pamfn.recipe import Recipe
 from pamfn.replicas.cut import entries
 from tuning.forecast.artefacts import FLOAT, Artefacts, set_bytes
@@ -144,7 +146,7 @@ def network_size(recipe: Recipe, widths: Mapping[str, int]) -> tuple[int, int]:
     network = outline(recipe, widths)
     fixed = [name for name in widths if recipe.phases == "two" and name not in recipe.fine_tuned]
     left_out = tuple(f"branches.{name}." for name in fixed if recipe.fixed_branches == "fixed")
-    network.fix(fixed)
+    cast("PAMFN", network).fix(fixed)  # every model has this method
     kept = sum(tensor.numel() for name, _, _, tensor in entries(network) if not name.startswith(left_out))
     return kept, sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 

@@ -164,7 +164,8 @@ class _Measuring:
     def _phase2(self, recipe: Recipe, bank: Bank, mine: Replica, together: int) -> Training:
         """Returns a phase-2 training on branches of fresh weights: time does not ask how good they are."""
         states: dict[str, list[dict[str, Tensor]]] = {}
-        for name, width in bank.widths.items():
+        for name in recipe.streams(tuple(bank.widths)):
+            width = bank.widths[name]
             branch = build_branch(recipe, name, width, 1)
             initialise(branch, [1])
             states[name] = [cut(branch, 0)] * together

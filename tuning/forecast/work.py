@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import torch
 
+from pamfn.architectures import step_flops as counted_flops
 from pamfn.data.features import Contents, contents_of
-from pamfn.model.outline import outline, training_flops
 from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.order import Order
 from pamfn.phases.replica import Replica, whole_split
@@ -19,6 +19,12 @@ from tuning.study import Study
 from tuning.study_data import replicas_of
 
 SHAPING = (
+    "model",
+    "options",
+    "msfd",
+    "cmfd",
+    "policy",
+    "fusing_stages",
     "stages",
     "width",
     "fusion_nets",
@@ -88,15 +94,15 @@ def step_flops(recipe: Recipe, widths: Mapping[str, int]) -> int:
     Every video and every FusionNet adds the same, so two counts tell of all; one takes a fifth of a second.
     """
     plain = Recipe(**{name: getattr(recipe, name) for name in SHAPING})
+    if not recipe.has_fusion_nets:
+        return recipe.batch_size * _flops(plain, tuple(widths.items()))
     one, two = (_flops(replace(plain, fusion_nets=nets), tuple(widths.items())) for nets in (1, 2))
     return recipe.batch_size * (one + (recipe.fusion_nets - 1) * (two - one))
 
 
 @lru_cache(maxsize=256)
 def _flops(recipe: Recipe, widths: tuple[tuple[str, int], ...]) -> int:
-    fixed = [name for name, _ in widths if recipe.phases == "two" and name not in recipe.fine_tuned]
-    network = outline(recipe, dict(widths))
-    return training_flops(network, recipe.clip, videos=1, fixed=fixed)
+    return counted_flops(recipe, dict(widths), videos=1)
 
 
 def lasting(recipe: Recipe) -> Recipe:

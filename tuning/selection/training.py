@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from pamfn.model.network import build_branch
-from pamfn.phases.fusion import fusion_training
+from pamfn.phases.closed import ClosedTraining
+from pamfn.phases.fusion import read_by_model, training_of
 from pamfn.phases.memory import replicas_at_once
 from pamfn.phases.replica import Replica, whole_split
 from pamfn.phases.saved import SavedNetworks, load_networks, save_networks
 from pamfn.phases.training import Training
 from pamfn.recipe import Recipe
-from pamfn.replicas.cut import cut, put
+from pamfn.replicas.cut import put
 from tuning.branches import BranchStore
 from tuning.divergence import first_fault
 from tuning.pretraining import Pretraining
@@ -52,6 +53,7 @@ def train_final(study: Study, candidate: Candidate) -> float:
     begin, folder = time.monotonic(), folder_of(study, candidate)
     recipe = study.space.recipe(candidate.config)
     contents, bank = split_data(study, ("train", "test"), "cuda" if torch.cuda.is_available() else "cpu")
+    bank = read_by_model(recipe, bank)
     seeds: dict[str, Any] = {"seeds": study.space.final.seeds, "seed": study.seed, "trained_on": "train"}
     replicas = whole_split(contents, study.tasks, **seeds, scored_on="test")
     if _is_trained(folder, recipe, [replica.name for replica in replicas]):
@@ -65,9 +67,9 @@ def train_final(study: Study, candidate: Candidate) -> float:
     for first in range(0, len(replicas), room):
         some = slice(first, first + room)
         mine = None if branches is None else {m: s[some] for m, s in branches.items()}
-        training = fusion_training(recipe, replicas[some], bank, mine)
+        training = training_of(recipe, replicas[some], bank, mine)
         curves += _test_curves(training, replicas[some], milestones, candidate)
-        states += [{n: v.cpu() for n, v in cut(training.network, r).items()} for r in range(len(training.replicas))]
+        states += [{n: v.cpu() for n, v in training.whole(r).items()} for r in range(len(training.replicas))]
         targets += training.targets
     networks = SavedNetworks(recipe, dict(bank.widths), [r.name for r in replicas], targets, states)
     (folder / CURVE).unlink(missing_ok=True)  # that of other networks, if a journal was cut and the id is another's
@@ -78,7 +80,7 @@ def train_final(study: Study, candidate: Candidate) -> float:
 
 
 def _test_curves(
-    training: Training, replicas: Sequence[Replica], milestones: Sequence[float], candidate: Candidate
+    training: Training | ClosedTraining, replicas: Sequence[Replica], milestones: Sequence[float], candidate: Candidate
 ) -> list[list[float]]:
     """Trains to the end; returns each network's test correlation at every milestone."""
     reports = []

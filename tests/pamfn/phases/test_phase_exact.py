@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from phase_cases import WIDTHS, planted, pretrained, replica, settings_of
 from torch import Tensor, nn
 
+from pamfn.architectures import build_network
 from pamfn.data.bank import Bank
 from pamfn.data.clips import crop_starts
 from pamfn.data.features import FeatureSet
@@ -33,7 +35,11 @@ CLOSE = 1e-6
 @pytest.fixture(autouse=True)
 def _double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
-    monkeypatch.setattr("pamfn.phases.fusion.PAMFN", lambda *a, **k: PAMFN(*a, **k).double())  # the temperature as well
+
+    def doubled(*args: Any, **kwargs: Any) -> nn.Module:  # the temperature as well
+        return build_network(*args, **kwargs).double()
+
+    monkeypatch.setattr("pamfn.phases.fusion.build_network", doubled)
     yield
     torch.set_default_dtype(torch.float32)
 
