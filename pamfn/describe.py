@@ -113,14 +113,11 @@ def _names(model: Model) -> Iterator[tuple[str, str]]:
     if model.name != "branch":
         yield model.name, model.summary
     if model.name in IN_PARTS:
-        for count in range(1, len(WIDTHS)):
-            for streams in (
-                itertools.combinations(WIDTHS, count) if model.streams[0] <= count <= model.streams[1] else ()
-            ):
-                yield (
-                    f"{model.name}:{'+'.join(streams)}",
-                    f"{model.summary.partition(' (')[0]}, of {' and '.join(streams)} (Table IV)",
-                )
+        least, most = model.streams
+        for count in range(least, min(most, len(WIDTHS) - 1) + 1):
+            for streams in map("+".join, itertools.combinations(WIDTHS, count)):
+                what = model.summary.partition(" (")[0]
+                yield f"{model.name}:{streams}", f"{what}, of {streams.replace('+', ' and ')} (Table IV)"
 
 
 def _lines(of: dict[str, Any]) -> list[str]:
