@@ -1,8 +1,9 @@
 """Every setting of one training, flat, typed and validated: what a space file may fix or search.
 
 The defaults are the paper's (Sec. III and IV-C, Rhythmic Gymnastics); ``PRESETS["released"]`` holds what the authors'
-implementation does differently, and ``pamfn.catalogue`` what each other model does. A recipe is plain data:
-``pamfn.architectures`` turns it into modules and ``pamfn.phases`` into optimisers and schedules.
+implementation does differently, ``PRESETS["highlights"]`` what the paper does to detect highlights (Sec. IV-G), and
+``pamfn.catalogue`` what each other model does. A recipe is plain data: ``pamfn.architectures`` turns it into modules
+and ``pamfn.phases`` into optimisers and schedules.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ class Recipe:
 
     model: str = _setting("pamfn", "which model is trained, as python -m pamfn.describe --list names it")
     options: tuple[tuple[str, Any], ...] = _setting((), "a model's own options, written <model>.<option>")
+    task: str = _setting(
+        "score",
+        "videos are scored, or their segments classified as highlights, without pools (Sec. IV-G)",
+        choices=("score", "highlights"),
+    )
     # The network (Sec. III)
     stages: int = _setting(3, "number of stages N", low=2, high=5)
     width: int = _setting(256, "feature width D", low=4, high=4096)
@@ -95,7 +101,7 @@ class Recipe:
     phases: str = _setting("two", "pretrain the branches first, or train all in one stage", choices=("two", "one"))
     fine_tuned: tuple[str, ...] = _setting(("audio",), "branches trained further in phase 2")
     epochs: int | Mapping[str, int] = _setting(400, "epochs of phase 2", low=1, high=100_000)
-    batch_size: int = _setting(32, "videos a batch", low=2, high=4096)
+    batch_size: int = _setting(32, "videos a batch; 1 is for highlights, whose norms count segments", low=1, high=4096)
     optimizer: str = _setting("adamw", "optimiser of phase 2", choices=("adamw", "sgd"))
     lr: float = _setting(5e-4, "learning rate of phase 2", low=1e-7, high=10.0)
     lr_scale: float = _setting(
@@ -150,8 +156,31 @@ class Recipe:
                 for name, good, rule in (("phases", "one", "in one stage"), ("padding", "zero", "on zero-padded clips"))
                 if getattr(self, name) != good
             ]
+        if not faults:
+            faults += self._task_faults()
         if faults:
             raise ValueError("; ".join(faults))
+
+    def _task_faults(self) -> list[str]:
+        if self.task == "score":
+            return (
+                []
+                if self.batch_size > 1
+                else ["batch_size: 1 is for task highlights; a score is trained with 2 or more"]
+            )
+        faults = []
+        if self.padding != "mask":
+            faults.append(
+                f"padding: {self.padding!r} is not for task highlights, where every segment has a label: mask"
+            )
+        if not self.of.builder.endswith(DETECTORS):
+            faults.append(f"task: 'highlights' is not for {self.model}, which scores videos as a whole")
+        return faults
+
+    @property
+    def pools(self) -> bool:
+        """Whether stages end in pools over time, towards one score a video."""
+        return self.task == "score"
 
     @property
     def of(self) -> Model:
@@ -190,7 +219,11 @@ def settings() -> dict[str, dataclasses.Field[Any]]:
     return {f.name: f for f in dataclasses.fields(Recipe)}
 
 
+DETECTORS = (":PAMFN", ":Unimodal")  # ends of the builders of models that keep time steps apart
+
+
 BRANCH_SETTINGS: tuple[str, ...] = (
+    "task",
     "stages",
     "width",
     "embedding_dropout",
@@ -330,6 +363,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weight_decay": 0.01,
         "clip_norm": 2.0,
         "phase1_clip_norm": 2.0,
+    },
+    "highlights": {  # K and the learning rate of phase 2 are the defaults
+        "task": "highlights",
+        "padding": "mask",
+        "batch_size": 1,
+        "epochs": 300,
+        "phase1_epochs": 300,
+        "phase1_optimizer": "adamw",
+        "phase1_lr": 5e-4,
     },
 }
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pamfn.model.blocks import Embedding, ResidualBlock
-from pamfn.model.heads import ScoreHead
+from pamfn.model.heads import ScoreHead, classified
 from pamfn.model.output import Output
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.precision import exactly
@@ -42,7 +42,7 @@ class Branch(nn.Module):
     """One modality's branch: embedding, N stages of a residual block and a pool, and a regression layer.
 
     Stages 1 to N-1 end in a pool by 2, stage N in the global mean. Videos shorter than 2^(N-1) segments count as
-    zero-padded to that.
+    zero-padded to that. For highlight detection there are no pools, and the layer classifies every segment (Sec. IV-G).
 
     Args:
         rows: Replicas R.
@@ -53,6 +53,7 @@ class Branch(nn.Module):
         embedding_dropout: Dropout after the embedding.
         head_dropout: Dropout before the score.
         standardise: Whether to standardise inputs with the training fold's statistics (not in the paper).
+        pools: Whether stages end in pools, for one score a video; without, every segment is classified.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class Branch(nn.Module):
         embedding_dropout: float,
         head_dropout: float,
         standardise: bool = False,
+        pools: bool = True,
     ) -> None:
         super().__init__()
-        self.modality, self.stages = modality, stages
+        self.modality, self.stages, self.pools = modality, stages, pools
         self.standardise = Standardise(rows, inputs) if standardise else None
         self.embedding = Embedding(rows, inputs, width, dropout=embedding_dropout, site=f"{modality}.embedding")
         self.blocks = nn.ModuleList(ResidualBlock(rows, width) for _ in range(stages))
@@ -83,22 +85,24 @@ class Branch(nn.Module):
             noise: The step's noise; None without dropout.
 
         Returns:
-            The embedding (R, B, T, D) and each stage's pooled output, of T/2, T/4, ..., 1 steps.
+            The embedding (R, B, T, D) and each stage's output, pooled to T/2, T/4, ..., 1 steps, or of T steps each.
         """
-        shortest = 2 ** (self.stages - 1)
+        shortest = 2 ** (self.stages - 1) if self.pools else 1
         if self.standardise is not None:
             x_RBTI = self.standardise(x_RBTI, segments)
         x_RBTI, segments = pad_time(x_RBTI, shortest), segments.at_least(shortest)
         maps = [self.embedding(x_RBTI, segments, noise)]
         for block in self.blocks[:-1]:
-            maps.append(block(maps[-1], segments, pool=True))
-            segments = segments.halved()
-        maps.append(pool_globally(self.blocks[-1](maps[-1], segments), segments))
-        return maps
+            maps.append(block(maps[-1], segments, pool=self.pools))
+            segments = segments.halved() if self.pools else segments
+        last = self.blocks[-1](maps[-1], segments)
+        return [*maps, pool_globally(last, segments) if self.pools else last]
 
     def forward(self, x: Mapping[str, Tensor], segments: Segments, noise: Noise | None) -> Output:
         """Scores videos by this stream alone; ``x`` maps each modality to its features (R, B, T, inputs)."""
-        pooled_RB1D = self.features(x[self.modality], segments, noise)[-1]
-        with exactly(pooled_RB1D.device):
-            weights = self.head.score.weight
-            return Output(self.head(pooled_RB1D.to(weights.dtype), segments.single(), noise))
+        last_RBTD = self.features(x[self.modality], segments, noise)[-1]
+        with exactly(last_RBTD.device):
+            last_RBTD = last_RBTD.to(self.head.score.weight.dtype)
+            if not self.pools:
+                return classified(self.head, last_RBTD, segments, noise)
+            return Output(self.head(last_RBTD, segments.single(), noise))

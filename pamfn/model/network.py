@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -12,7 +13,7 @@ from pamfn.model.afm import AdaptiveFusion
 from pamfn.model.blocks import dropped
 from pamfn.model.branches import Branch
 from pamfn.model.cmfd import CrossModalDecoder
-from pamfn.model.heads import HiddenScoreHead, ScoreHead
+from pamfn.model.heads import HiddenScoreHead, ScoreHead, classified
 from pamfn.model.mixed import MixedBlock
 from pamfn.model.msfd import ModalityFeatureDecoder
 from pamfn.model.output import Output
@@ -38,7 +39,7 @@ class FusionStage(nn.Module):
     def __init__(self, rows: int, index: int, axis: FusionAxis, modalities: int, recipe: Recipe) -> None:
         super().__init__()
         width, site = recipe.width, f"stage{index}"
-        self.last = index == recipe.stages - 1
+        self.pools, self.last = recipe.pools, index == recipe.stages - 1
         self.mixed = MixedBlock(rows, width, mixed_start=recipe.mixed_start)
         self.msfd = ModalityFeatureDecoder(
             rows,
@@ -68,6 +69,12 @@ class FusionStage(nn.Module):
             site=f"{site}.cmfd",
         )
 
+    def behind(self, segments: Segments) -> Segments:
+        """Returns the lengths at this stage, given those at the stage before."""
+        if not self.pools:
+            return segments
+        return segments.single() if self.last else segments.halved()
+
     def forward(
         self,
         state_RBTS: Tensor | None,
@@ -90,12 +97,13 @@ class FusionStage(nn.Module):
         Returns:
             The new state (R, B, T_i, 3 D), the decision (R, B, T_i) and MSFD's weights (R, H, M, B, T_i).
         """
-        here = segments.single() if self.last else segments.halved()
-        cross_FBTD = self.afm.fused(before, segments, pool=not self.last)
+        here = self.behind(segments)
+        cross_FBTD = self.afm.fused(before, segments, pool=self.pools and not self.last)
         logits_RBTK = self.afm.policy(before)
-        if self.last:
+        if self.pools and self.last:
             cross_FBTD = pool_globally(cross_FBTD, segments, self.afm.fusion_axis)
-        logits_RBTK = pool_globally(logits_RBTK, segments) if self.last else pool_by_two(logits_RBTK)
+        if self.pools:
+            logits_RBTK = pool_globally(logits_RBTK, segments) if self.last else pool_by_two(logits_RBTK)
         decision, mask = self.afm.decision(logits_RBTK, tau_R, noise)
         videos = after[0].shape[1]
         mixed = self.mixed.of_zeros(videos, here) if state_RBTS is None else self.mixed(state_RBTS, here)
@@ -206,7 +214,8 @@ class PAMFN(nn.Module):
 
     def fuse(self, maps: list[list[Tensor]], segments: Segments, noise: Noise | None) -> Output:
         """Runs the mixed branch over the branches' feature maps."""
-        segments = segments.at_least(2 ** (self.recipe.stages - 1))
+        pools = self.recipe.pools
+        segments = segments.at_least(2 ** (self.recipe.stages - 1)) if pools else segments
         maps = [[self._drop(x, m, i, noise) for i, x in enumerate(by_stage)] for m, by_stage in enumerate(maps)]
         state: Tensor | None = None
         decisions, attention = [], []
@@ -216,11 +225,16 @@ class PAMFN(nn.Module):
             state, decision, weights = stage(state, before, after, segments, tau_R, noise)
             decisions.append(decision)
             attention.append(weights)
-            segments = segments.single() if stage.last else segments.halved()
-            if not stage.last:
+            segments = cast("FusionStage", stage).behind(segments)
+            if pools and not stage.last:
                 state = pool_globally(state, segments) if i == len(self.stages) - 2 else pool_by_two(state)
         with exactly(self.tau.device):  # a score of 8 bits would be too coarse to learn from
-            score_RB = self.head(None if state is None else state.to(self.tau.dtype), segments, noise)
+            assert state is not None  # there is a stage
+            state = state.to(self.tau.dtype)
+            if not pools:
+                said = classified(cast("ScoreHead | HiddenScoreHead", self.head), state, segments, noise)
+                return replace(said, decisions=decisions, attention=attention)
+            score_RB = self.head(state, segments, noise)
         return Output(score_RB, decisions, attention)
 
     def _drop(self, x_RBTD: Tensor, modality: int, stage: int, noise: Noise | None) -> Tensor:
@@ -239,6 +253,7 @@ def build_branch(recipe: Recipe, modality: str, inputs: int, replicas: int) -> B
         embedding_dropout=recipe.embedding_dropout,
         head_dropout=recipe.branch_head_dropout,
         standardise=recipe.standardise,
+        pools=recipe.pools,
     )
 
 
