@@ -23,8 +23,8 @@ class MultiScaleLSTM(nn.Module):
     training :math:`\|A A^\top - I\|^2` is added, so that descriptors attend to one segment each, and to different ones.
 
     At width 256 on 1024 features the parts other than the three LSTMs over convolutions have 1,081,729 parameters, the
-    published 1.08M: the authors' cells are their own, and no counter knew them. They are LSTMs that learn which steps to
-    skip; with them it has 2,661,508 parameters, and with the LSTMs of torch, which skip none, 2,660,737.
+    published 1.08M: the authors' cells are their own, and no counter knew them. They are LSTMs that learn which steps
+    to skip; with them it has 2,661,508 parameters, and with the LSTMs of torch, which skip none, 2,660,737.
 
     The paper leaves open, and so these are options: the cells, the weight of the penalty, and dropout. A public
     implementation drops the score itself, with a probability of 0.7; here dropout stands before the last layer, and is
@@ -35,7 +35,8 @@ class MultiScaleLSTM(nn.Module):
         width: Width D of LSTMs and filters; half of it embeds the segments, a quarter is that of the small layers.
         descriptors: Number P of descriptors.
         cell: The LSTMs over convolutions: those of torch, or ones that ``skip`` steps, which take one call a step.
-        penalty_weight: Weight of the penalty beside the mean squared error.
+        penalty_weight: Weight of the penalty beside the mean squared error. The penalty starts near P, and the error of
+            scores in (0, 1) is below 1: a weight of 1 makes it most of the loss.
         dropout: Dropout before the score.
 
     Raises:
