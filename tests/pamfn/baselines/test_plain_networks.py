@@ -14,7 +14,7 @@ from pamfn.recipe import recipe
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.segments import Segments
 
-ONE, TWO = {"rgb": 20}, {"rgb": 20, "flow": 14}
+ONE, TWO, THREE = {"rgb": 20}, {"rgb": 20, "flow": 14}, {"rgb": 20, "flow": 14, "audio": 12}
 CASES: dict[str, tuple[Mapping[str, int], dict[str, Any]]] = {
     "gdlt": (ONE, {"model": "gdlt"}),
     "gdlt, otherwise": (
@@ -33,6 +33,35 @@ CASES: dict[str, tuple[Mapping[str, int], dict[str, Any]]] = {
     "action-net, two modalities": (TWO, {"model": "action-net", "action-net.graph_layers": 1}),
     "ms-lstm": (ONE, {"model": "ms-lstm", "ms-lstm.dropout": 0.2}),
     "ms-lstm, skipping": (ONE, {"model": "ms-lstm", "ms-lstm.cell": "skip", "ms-lstm.dropout": 0.2}),
+    "joint-va": (TWO, {"model": "joint-va"}),
+    "joint-va, otherwise": (
+        TWO,
+        {
+            "model": "joint-va",
+            "joint-va.heads": 4,
+            "joint-va.reads": "other",
+            "joint-va.hidden": 1,
+            "head_dropout": 0.2,
+        },
+    ),
+    "msaf": (THREE, {"model": "msaf"}),
+    "msaf, otherwise": (
+        TWO,
+        {"model": "msaf", "msaf.block": 12, "msaf.reduction": 5, "msaf.block_dropout": 0.0, "stages": 4},
+    ),
+    "umt": (TWO, {"model": "umt"}),
+    "umt, otherwise": (
+        TWO,
+        {
+            "model": "umt",
+            "umt.queries": "learned",
+            "umt.heads": 2,
+            "umt.tokens": 1,
+            "umt.layers": 2,
+            "umt.feed_forward": 1,
+            "head_dropout": 0.2,
+        },
+    ),
 }
 STEPS = 23
 CANCELLED = ("attention.2.bias",)  # what a softmax cancels, as it is the same for all segments
