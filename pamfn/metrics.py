@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +66,22 @@ def fisher_mean(correlations: ArrayLike) -> float:
     if values.size == 0:
         raise ValueError("fisher_mean: no correlations to average")
     return float(np.tanh(np.arctanh(np.clip(values, -CLIP, CLIP)).mean()))
+
+
+def plain_mean(values: ArrayLike) -> float:
+    """Returns the mean of mean average precisions, as over the topics of Table IX; one NaN makes it NaN.
+
+    Raises:
+        ValueError: If there is nothing to average.
+    """
+    found = np.asarray(values, dtype=np.float64).ravel()
+    if found.size == 0:
+        raise ValueError("plain_mean: nothing to average")
+    return float(found.mean())
+
+
+AVERAGES: dict[str, Callable[[ArrayLike], float]] = {"spearman": fisher_mean, "map": plain_mean}
+"""How the scores of several networks are averaged, by the name of the score; see `pamfn.phases.objective`."""
 
 
 def bootstrap_averages(

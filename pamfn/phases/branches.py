@@ -14,6 +14,7 @@ from pamfn.data.bank import Bank
 from pamfn.model.branches import Branch, Standardise
 from pamfn.model.network import build_branch
 from pamfn.phases.mould import Member, Mould
+from pamfn.phases.objective import objective_of
 from pamfn.phases.plan import Plan
 from pamfn.phases.program import parts_of
 from pamfn.phases.replica import Replica
@@ -62,7 +63,13 @@ def branch_mould(recipe: Recipe, bank: Bank, room: int = 0) -> Mould:
     if len(widths) > 1:
         raise ValueError(f"branches: {bank.widths}: those of different widths have different shapes")
     (inputs,) = widths
-    return Mould(lambda: build_branch(recipe, STREAM, inputs, 1), bank, room=room, stream=STREAM)
+    return Mould(
+        lambda: build_branch(recipe, STREAM, inputs, 1),
+        bank,
+        room=room,
+        stream=STREAM,
+        objective=objective_of(recipe),
+    )
 
 
 def branch_mould_settings(recipe: Recipe) -> dict[str, Any]:

@@ -27,9 +27,12 @@ AT_ONCE = 4096  # segments that a branch reads in one batch while the maps are f
 BYTES = 4  # of a float32
 
 
-def map_steps(clip: int, stages: int) -> list[int]:
-    """Returns the time steps of a branch's N + 1 feature maps of a clip."""
-    return [_pooled(max(clip, 2 ** (stages - 1)), stage, stages) for stage in range(stages + 1)]
+def map_steps(recipe: Recipe, steps: int) -> list[int]:
+    """Returns the time steps of a branch's N + 1 feature maps of so many segments."""
+    if not recipe.pools:
+        return [steps] * (recipe.stages + 1)
+    longest = max(steps, 2 ** (recipe.stages - 1))
+    return [1 if stage == recipe.stages else longest >> stage for stage in range(recipe.stages + 1)]
 
 
 class Places:
@@ -108,7 +111,7 @@ class FeatureCache:
     def __init__(self, recipe: Recipe, bank: Bank, modalities: Sequence[str], clips: int) -> None:
         self._recipe, self._bank, self.modalities = recipe, bank, tuple(modalities)
         self._lengths_V = bank.lengths_of_videos
-        steps = map_steps(recipe.clip, recipe.stages)
+        steps = map_steps(recipe, recipe.clip)
         self._maps = {
             name: [torch.empty(clips, t, recipe.width, device=bank.device) for t in steps] for name in modalities
         }
@@ -152,7 +155,7 @@ class FeatureCache:
         Raises:
             ValueError: If a video is not a held-out one of its replica.
         """
-        longest = max(steps, 2 ** (self._recipe.stages - 1))
+        kept = map_steps(self._recipe, steps)
         rows = [np.where(mine == ABSENT, 0, c.row_V[mine]) for c, mine in zip(claims, videos_RB, strict=True)]
         if min(of.min() for of in rows) < 0:
             raise ValueError("videos: with cached branches, a replica scores no others than its held-out videos")
@@ -160,10 +163,10 @@ class FeatureCache:
         return {
             name: [
                 torch.stack(
-                    [c.whole[name][i].index_select(0, of)[:, : _pooled(longest, i, self._recipe.stages)]
+                    [c.whole[name][i].index_select(0, of)[:, :t]
                      for c, of in zip(claims, index, strict=True)]
                 )
-                for i in range(self._recipe.stages + 1)
+                for i, t in enumerate(kept)
             ]
             for name in self.modalities
         }  # fmt: skip
@@ -229,11 +232,6 @@ class FeatureCache:
         return branch.features(x[name], segments, None)
 
 
-def _pooled(steps: int, stage: int, stages: int) -> int:
-    """Returns the time steps of the map of a stage, from 0, of so many segments."""
-    return 1 if stage == stages else steps >> stage
-
-
 def cache_clips(recipe: Recipe, modalities: Sequence[str], places: Sequence[Places], room: int) -> int:
     """Returns the clips of a cache that holds all of these replicas' maps twice, or once, in so many bytes; else 0.
 
@@ -244,5 +242,5 @@ def cache_clips(recipe: Recipe, modalities: Sequence[str], places: Sequence[Plac
         room: Bytes.
     """
     clips = sum(mine.clips for mine in places)
-    size = len(modalities) * sum(map_steps(recipe.clip, recipe.stages)) * recipe.width * BYTES
+    size = len(modalities) * sum(map_steps(recipe, recipe.clip)) * recipe.width * BYTES
     return clips * min(2, room // max(1, clips * size))

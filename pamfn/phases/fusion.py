@@ -19,6 +19,7 @@ from pamfn.phases.branches import Reader, fit_standardise, install_branches
 from pamfn.phases.cache import FeatureCache, Places, Standing, cache_clips
 from pamfn.phases.closed import ClosedTraining
 from pamfn.phases.mould import Member, Mould
+from pamfn.phases.objective import objective_of
 from pamfn.phases.plan import Plan
 from pamfn.phases.program import parts_of
 from pamfn.phases.replica import Replica
@@ -101,6 +102,7 @@ def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0, room: int = 0) -> M
         room=room,
         cache=(lambda: FeatureCache(recipe, bank, truly, clips)) if clips else None,
         recordable=recipe.of.kind == "rows",
+        objective=objective_of(recipe),
     )
 
 

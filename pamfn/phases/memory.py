@@ -21,7 +21,8 @@ def step_bytes(recipe: Recipe, widths: Mapping[str, int], kind: str) -> int:
     """Returns about what one replica's phase-2 step keeps for its gradient, in bytes.
 
     Maps of (videos, segments, width) in float32, in the first stage, which has the most time steps; the later stages,
-    of half the steps each, come to as much again. On a CPU some four for each FusionNet, and the inputs four times,
+    of half the steps each, come to as much again; without pools each has as many. On a CPU some four maps for each
+    FusionNet, and the inputs four times,
     fitted to what ``benchmarks/epoch.py`` measures: for widths 32 to 256 and K 4 to 16 on the published modalities it
     is 0.9 to 1.8 of the measured growth. On a GPU, which keeps what a CPU computes again, some twelve for each
     FusionNet and half as many for each modality and the mixed branch; an engine measures there and does not rely on it.
@@ -36,7 +37,8 @@ def step_bytes(recipe: Recipe, widths: Mapping[str, int], kind: str) -> int:
     segments, streams = recipe.batch_size * recipe.clip, len(read) + 1
     nets = recipe.fusion_nets if recipe.has_fusion_nets else streams
     maps, inputs = (12 * nets + 6 * streams, 2) if kind == "cuda" else (4 * nets, 4)
-    return 4 * segments * (2 * maps * recipe.width + inputs * sum(widths[name] for name in read))
+    stages = 2 if recipe.pools else recipe.stages
+    return 4 * segments * (stages * maps * recipe.width + inputs * sum(widths[name] for name in read))
 
 
 def network_bytes(recipe: Recipe, widths: Mapping[str, int]) -> int:

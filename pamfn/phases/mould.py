@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pamfn.data.bank import Bank
 from pamfn.phases.cache import FeatureCache, Standing
+from pamfn.phases.objective import Objective, Scores
 from pamfn.phases.plan import Plan
 from pamfn.phases.replica import Replica
 from pamfn.replicas.axis import FusionAxis
@@ -31,6 +32,7 @@ class Mould:
         stream: What the network calls the stream that it reads, where every replica reads one of its own; else empty.
         cache: Makes the maps of the fixed branches, where the network is built without them; None if it has them.
         recordable: Whether a step launches the same work for every batch, so that a GPU can replay it.
+        objective: What the networks learn, and how they are judged.
     """
 
     build: Callable[[], nn.Module]
@@ -43,6 +45,7 @@ class Mould:
     stream: str = ""
     cache: Callable[[], FeatureCache] | None = None
     recordable: bool = True
+    objective: Objective = field(default_factory=Scores)
 
     def network(self) -> tuple[nn.Module, FusionAxis | None]:
         """Returns a network on the bank's device, and its FusionNet axis if it has one."""

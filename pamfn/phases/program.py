@@ -20,7 +20,6 @@ from pamfn.phases.mould import Member, Mould
 from pamfn.phases.pending import Pending, Transfer
 from pamfn.phases.report import Report
 from pamfn.phases.scorer import Scorer
-from pamfn.phases.scoring import correlate
 from pamfn.phases.seat import Seat
 from pamfn.replicas.captured import Captured, CudaRecorder
 from pamfn.replicas.cut import cut, put
@@ -195,9 +194,7 @@ class Program:
         self._pack.zero_grad()
         with coarsely(self.bank.device, on=self._coarse):
             output = self.network(x, segments, noise, **given)
-        there_RB = videos_RB != ABSENT
-        error_RB = torch.where(there_RB, output.score_RB - inputs["targets"], 0.0)
-        loss_R = error_RB.square().sum(1) / there_RB.sum(1).clamp(min=1)  # the mean squared error of Sec. III-F
+        loss_R = self.mould.objective.losses(output, inputs, segments, self.bank)
         if output.penalty_R is not None:
             loss_R = loss_R + output.penalty_R
         loss_R.sum().backward()  # type: ignore[no-untyped-call]
@@ -233,12 +230,12 @@ class Program:
             why = [self.mould.verdict(number) for number in vital[0]] if vital else [""] * len(rows)
             ended = [mine or _divergence(*of) for mine, *of in zip(why, losses, taken, finite, strict=True)]
             if scores is None:
-                return Report(progress, epochs, losses, [], [False] * len(rows), ended)
-            found, constant = correlate(scores.value(), replicas)
+                return Report(progress, epochs, losses, [], [False] * len(rows), ended, self.mould.objective.metric)
+            found, constant = self.mould.objective.judged(scores.value(), replicas, self.bank)
             unscored = "diverged: a predicted score is not finite"
             ended = [mine or (unscored if math.isnan(s) else "") for mine, s in zip(ended, found, strict=True)]
             found = [math.nan if mine else s for mine, s in zip(ended, found, strict=True)]
-            return Report(progress, epochs, losses, found, constant, ended)
+            return Report(progress, epochs, losses, found, constant, ended, self.mould.objective.metric)
 
         return Pending.all([standing, *([scores] if scores is not None else [])], report)
 
@@ -254,7 +251,7 @@ class Program:
     def predict(
         self, seats: Sequence[Seat], videos: Sequence[NDArray[np.int64]] | None = None
     ) -> list[NDArray[np.float64]]:
-        """Scores videos, each replica's held-out ones by default; in (0, 1).
+        """Scores videos, or their segments, each replica's held-out ones by default; in (0, 1).
 
         Args:
             seats: The replicas; if not all of the program, their rows are copied into a smaller network.

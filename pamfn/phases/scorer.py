@@ -67,4 +67,11 @@ class Scorer:
             return self._cache.whole([seat.claim for seat in seats if seat.claim is not None], videos_RB, steps)
 
         noisy, cached = seats[0].plan.evaluation_noise, self._cache is not None
-        return predicting(network, bank, asked, noise=noise if noisy else None, given=given if cached else None)
+        return predicting(
+            network,
+            bank,
+            asked,
+            noise=noise if noisy else None,
+            given=given if cached else None,
+            said=self._mould.objective.said,
+        )

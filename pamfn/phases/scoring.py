@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pamfn.data.bank import ABSENT, Bank, StreamBank
 from pamfn.metrics import is_constant, spearman
+from pamfn.model.output import Output
 from pamfn.phases.pending import Pending, Transfer
 from pamfn.phases.replica import Replica
 from pamfn.replicas.noise import Noise
@@ -21,6 +22,11 @@ ROOM = 16384  # segments of all replicas in one batch; bounds the memory of scor
 
 Given = Callable[[NDArray[np.int64], int], Mapping[str, list[Tensor]]]
 Draw = Callable[[NDArray[np.int64]], Noise]
+Said = Callable[[Output], Tensor]
+
+
+def _scores(output: Output) -> Tensor:
+    return output.score_RB
 
 
 def predict(
@@ -30,9 +36,10 @@ def predict(
     *,
     noise: Draw | None = None,
     given: Given | None = None,
+    said: Said = _scores,
 ) -> list[NDArray[np.float64]]:
     """Scores each replica's videos, whole, in evaluation mode; see `predicting`, which does not wait for it."""
-    return predicting(network, bank, videos, noise=noise, given=given).value()
+    return predicting(network, bank, videos, noise=noise, given=given, said=said).value()
 
 
 @torch.no_grad()
@@ -43,6 +50,7 @@ def predicting(
     *,
     noise: Draw | None = None,
     given: Given | None = None,
+    said: Said = _scores,
 ) -> Pending[list[NDArray[np.float64]]]:
     """Has each replica's videos scored, whole, in evaluation mode.
 
@@ -56,13 +64,15 @@ def predicting(
             videos are then scored one at a time, since noise goes by the place in a batch. None for the arg max.
         given: Returns the feature maps of branches that the network does not have, of videos (R, B) padded to so many
             segments.
+        said: What is asked for of the network's output: by default the videos' scores.
 
     Returns:
-        Scores in (0, 1) for each replica, in the order of its videos.
+        Scores in (0, 1) for each replica, in the order of its videos; of every segment, video after video, where that
+        is what is asked for.
     """
     was_training = network.training
     network.eval()
-    said, batches = list[Tensor](), list[NDArray[np.int64]]()
+    found, batches = list[Tensor](), list[NDArray[np.int64]]()
     for steps, places in _batches(videos, bank.lengths_of_videos, alone=noise is not None):
         batch = np.stack(
             [np.where(at < 0, ABSENT, mine[at]) if len(mine) else at for at, mine in zip(places, videos, strict=True)]
@@ -70,18 +80,39 @@ def predicting(
         x, lengths_RB = bank.clips(*_on_device(batch, bank.device), steps)
         drawn = None if noise is None else noise(batch[:, 0])
         maps = {} if given is None else {"given": given(batch, steps)}
-        said.append(network(x, Segments(steps, lengths_RB), drawn, **maps).score_RB.double().flatten())
+        found.append(said(network(x, Segments(steps, lengths_RB), drawn, **maps)).double().flatten())
         batches.append(places)
     network.train(was_training)
 
     def scores(arrived: list[Tensor]) -> list[NDArray[np.float64]]:
-        found = [np.zeros(len(mine)) for mine in videos]
-        for values, places in zip(arrived, batches, strict=True):
-            for mine, at, row in zip(found, places, values.numpy().reshape(places.shape), strict=True):
-                mine[at[at >= 0]] = row[at >= 0]
-        return found
+        by_batch = [values.numpy().reshape(*at.shape, -1) for values, at in zip(arrived, batches, strict=True)]
+        return [_in_order(row, mine, bank.lengths_of_videos, by_batch, batches) for row, mine in enumerate(videos)]
 
-    return Pending([Transfer(values) for values in said], scores)
+    return Pending([Transfer(values) for values in found], scores)
+
+
+def _in_order(
+    row: int,
+    videos: NDArray[np.int64],
+    lengths_V: NDArray[np.int64],
+    by_batch: Sequence[NDArray[np.float64]],
+    batches: Sequence[NDArray[np.int64]],
+) -> NDArray[np.float64]:
+    """Returns what is predicted of a replica's videos in their order, one number each or one for each segment.
+
+    Args:
+        row: The replica.
+        videos: Indices of its videos.
+        lengths_V: Segments of every video.
+        by_batch: Predictions of each batch, (R, B, 1) of videos or (R, B, T) of segments.
+        batches: Place of each in the list of its replica's videos, (R, B); -1 for none.
+    """
+    found: list[NDArray[np.float64]] = [np.zeros(0)] * len(videos)
+    for values_RBT, places_RB in zip(by_batch, batches, strict=True):
+        for values_T, place in zip(values_RBT[row], places_RB[row], strict=True):
+            if place >= 0:
+                found[place] = values_T[: lengths_V[videos[place]]]
+    return np.concatenate(found) if found else np.zeros(0)
 
 
 def _batches(
