@@ -19,7 +19,7 @@ from pamfn.phases.batch import moved, next_batch, read_by, streams_of
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.pending import Pending, Transfer
 from pamfn.phases.report import Report
-from pamfn.phases.scorer import Scorer
+from pamfn.phases.scorer import Scored, Scorer
 from pamfn.phases.seat import Seat
 from pamfn.replicas.captured import Captured, CudaRecorder
 from pamfn.replicas.cut import cut, put
@@ -52,7 +52,6 @@ class Program:
         self._pack.resize([])
         self._optimizer: ReplicaOptimizer | None = None
         self._cache = mould.cache() if mould.cache is not None else None
-        self._scorer = Scorer(mould, self._cache)
         self._lengths_V = self.bank.lengths_of_videos
         self._room = mould.room
         self._loss_R = torch.zeros(0, device=self.bank.device)
@@ -60,6 +59,9 @@ class Program:
         self._full = False  # whether every place of the batch has a video
         self._sites = Sites()
         recorder = CudaRecorder() if self.bank.device.type == "cuda" and mould.recordable else None
+        self._scorer = Scorer(
+            mould, self._cache, Scored(self.network, self._pack, mould.objective.said, recorder), recorder
+        )
         self._gradients = Captured(
             self._differentiate,
             touched=lambda: [self._pack.grads_RP, self._pack.grads_FP],
@@ -262,8 +264,7 @@ class Program:
     def _predicting(
         self, seats: Sequence[Seat], videos: Sequence[NDArray[np.int64]] | None
     ) -> Pending[list[NDArray[np.float64]]]:
-        every = list(seats) == self.seats
-        return self._scorer.predicting(seats, videos, self.network if every else self._scorer.copied(self._pack, seats))
+        return self._scorer.predicting(seats, videos, every=list(seats) == self.seats)
 
     def state(self, seat: Seat) -> dict[str, Tensor]:
         """Returns all that one replica needs to go on, as named tensors: weights, moments, step."""

@@ -23,6 +23,7 @@ ROOM = 16384  # segments of all replicas in one batch; bounds the memory of scor
 Given = Callable[[NDArray[np.int64], int], Mapping[str, list[Tensor]]]
 Draw = Callable[[NDArray[np.int64]], Noise]
 Said = Callable[[Output], Tensor]
+Forward = Callable[[dict[str, Tensor], Tensor, Mapping[str, list[Tensor]]], Tensor]
 
 
 def _scores(output: Output) -> Tensor:
@@ -51,6 +52,7 @@ def predicting(
     noise: Draw | None = None,
     given: Given | None = None,
     said: Said = _scores,
+    forward: Forward | None = None,
 ) -> Pending[list[NDArray[np.float64]]]:
     """Has each replica's videos scored, whole, in evaluation mode.
 
@@ -65,6 +67,8 @@ def predicting(
         given: Returns the feature maps of branches that the network does not have, of videos (R, B) padded to so many
             segments.
         said: What is asked for of the network's output: by default the videos' scores.
+        forward: Calls the network without noise in another way, given features, lengths (R, B) and those maps, and
+            returns what is asked for of its output.
 
     Returns:
         Scores in (0, 1) for each replica, in the order of its videos; of every segment, video after video, where that
@@ -79,8 +83,13 @@ def predicting(
         )
         x, lengths_RB = bank.clips(*_on_device(batch, bank.device), steps)
         drawn = None if noise is None else noise(batch[:, 0])
-        maps = {} if given is None else {"given": given(batch, steps)}
-        found.append(said(network(x, Segments(steps, lengths_RB), drawn, **maps)).double().flatten())
+        maps = {} if given is None else given(batch, steps)
+        if forward is not None and drawn is None:
+            values = forward(x, lengths_RB, maps)
+        else:
+            output = network(x, Segments(steps, lengths_RB), drawn, **({"given": maps} if maps else {}))
+            values = said(output)
+        found.append(values.double().flatten())
         batches.append(places)
     network.train(was_training)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 _LOGGER = logging.getLogger(__name__)
-MOST = 8  # recordings kept; each has memory of its own for all that its function computes
+MOST = 8  # recordings kept
 TOLERANCE = 1e-3  # of a recording's results, relative to their largest; kernels may be chosen anew
 
 Tensors = Mapping[str, Tensor]
@@ -67,6 +67,7 @@ class Captured:
         touched: Returns what it writes into beside its result; a recording has to leave the same there.
         undone: Returns what it must not have changed by the time that it has proved itself: it runs several times.
         recorder: Records; None calls the function every time.
+        most: Recordings kept; each has memory of its own for what its function reads and computes.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class Captured:
         touched: Callable[[], list[Tensor]],
         undone: Callable[[], list[Tensor]],
         recorder: Recorder | None,
+        most: int = MOST,
     ) -> None:
+        self._most = most
         self._function, self._touched, self._undone, self._recorder = function, touched, undone, recorder
         self._recordings: OrderedDict[tuple[object, ...], _Recording | None] = OrderedDict()
 
@@ -131,7 +134,7 @@ class Captured:
         self._recordings[key] = _Recording(own, replay, result)
         self._recordings.move_to_end(key)
         made = [key for key, recording in self._recordings.items() if recording is not None]
-        for old in made[:-MOST]:
+        for old in made[: -self._most]:
             del self._recordings[old]
         _LOGGER.debug("recorded %s", key)
         return result

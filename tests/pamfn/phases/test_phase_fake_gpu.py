@@ -16,6 +16,7 @@ from phase_cases import planted, pretrained, replica, settings_of
 from pamfn.data.bank import Bank
 from pamfn.phases.batch import moved, next_batch
 from pamfn.phases.branches import branch_member, branch_mould
+from pamfn.phases.cache import map_steps
 from pamfn.phases.fusion import clips_to_keep, fusion_members, fusion_mould
 from pamfn.phases.mould import Member, Mould
 from pamfn.phases.program import Program
@@ -80,6 +81,24 @@ def test_a_step_of_phase_1_asks_for_no_value() -> None:
     members = [branch_member(settings, "rgb", mine, BANK) for mine in REPLICAS]
     known = stepped(branch_mould(settings, BANK.only("rgb")), members)
     assert differentiated(branch_mould(settings, bank_elsewhere().only("rgb")), members, known).device == ELSEWHERE
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_evaluation_asks_for_no_value(kept: bool) -> None:
+    settings = settings_of("phase2", width=16, stages=3)
+    branches = pretrained(settings, REPLICAS, BANK)
+    clips = clips_to_keep(settings, REPLICAS, BANK, 1 << 30) if kept else 0
+    program = Program(fusion_mould(settings, bank_elsewhere(), clips))
+    program.admit(fusion_members(settings, REPLICAS, BANK, branches, kept=kept))
+    videos = torch.tensor([[0, 1], [2, -1], [3, 4]])
+    x, lengths_RB = program.bank.clips(videos.to(ELSEWHERE), torch.zeros_like(videos).to(ELSEWHERE), 9)
+    steps = map_steps(9, settings.stages)
+    fixed = [name for name in BANK.widths if name not in settings.fine_tuned] if kept else []
+    maps = {name: [torch.empty(3, 2, t, 16, device=ELSEWHERE) for t in steps] for name in fixed}
+    program.network.eval()
+    with torch.no_grad():
+        score_RB = program._scorer._whole(x, lengths_RB, maps)
+    assert (score_RB.device, score_RB.shape) == (ELSEWHERE, (3, 2))
 
 
 def test_the_check_finds_a_value_that_is_asked_for_and_a_tensor_that_is_on_the_host() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from phase_cases import WIDTHS, planted, replica, small, training_of
+from torch import Tensor
 
 from pamfn.data.bank import Bank
 from pamfn.phases import scoring
+from pamfn.phases.scorer import Scored, Scorer
 from pamfn.phases.scoring import correlate, predict
 from pamfn.phases.training import Training
 
@@ -84,3 +88,43 @@ def test_a_bank_of_other_streams_is_a_key_error_and_not_a_wrong_score(trained: T
     with pytest.raises(KeyError, match="audio"):
         predict(trained.network, BANK.only("rgb", "flow"), [np.arange(2)] * 2)
     assert set(WIDTHS) == set(BANK.widths)
+
+
+class _HostRecorder:
+    """Replays a function into the tensor that it returned when it was recorded, as a CUDA graph does."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def record(self, run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        result = run().clone()
+        self.recorded += 1
+
+        def replay() -> None:
+            result.copy_(run())
+            self.replayed += 1
+
+        return replay, result
+
+
+def test_recorded_evaluations_score_as_plain_ones_do() -> None:
+    settings = small("paper", phases="one", stages=3)
+    program = training_of("one", settings, REPLICAS, BANK)._program
+    recorder = _HostRecorder()
+    whole = Scored(program.network, program._pack, program.mould.objective.said, recorder)
+    program._scorer = Scorer(program.mould, None, whole, recorder)
+    plain = predict(program.network, BANK, [r.valid for r in REPLICAS])
+    alone = predict(cut_out := program._scorer._copied(program.seats[:1]).network, BANK, [REPLICAS[0].valid])
+    assert cut_out is not program.network
+    for asked in range(3):
+        for some, other in zip(program.predict(program.seats), plain, strict=True):
+            np.testing.assert_array_equal(some, other)
+        np.testing.assert_array_equal(program.predict(program.seats[:1])[0], alone[0])
+        assert recorder.recorded == 2 * min(asked, 1)  # the shape of all, and that of one of them
+    assert recorder.replayed == 2 + 2  # each recording once to prove itself
+    for seat in program.seats:
+        seat.goal += 1
+    program.step()
+    changed = program.predict(program.seats)
+    assert not np.array_equal(changed[0], plain[0])
+    np.testing.assert_array_equal(changed[0], predict(program.network, BANK, [r.valid for r in REPLICAS])[0])
