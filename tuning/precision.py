@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
+
+WORKSPACE = ":4096:8"  # of cuBLAS; with its default, sums may come in another order every time
 
 
 def set_precision(device: torch.device, precision: str) -> None:
@@ -14,6 +18,18 @@ def set_precision(device: torch.device, precision: str) -> None:
     """
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def set_determinism(on: bool) -> None:
+    """Has torch take only algorithms that give the same numbers every time, or whichever is fastest.
+
+    To be called before a process uses a GPU: cuBLAS reads its setting once. An operation that has no such algorithm
+    raises. What a replica's numbers depend on beside these is who shares its batch, by rounding.
+    """
+    if on:
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = WORKSPACE
+    torch.use_deterministic_algorithms(on)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = on, False
 
 
 def numerics(device: torch.device) -> dict[str, str]:

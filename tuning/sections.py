@@ -139,12 +139,14 @@ class Resources(BaseModel):
 
     ``gpu`` and ``cpu`` are what one engine, or one such process, asks Ray for; ``devices`` is the number of engines,
     ``auto`` what the cluster holds. ``precision`` is that of matrix products on GPUs; ``bf16`` takes an engine.
+    ``deterministic`` leaves out algorithms that sum in another order every time.
     """
 
     model_config = _STRICT
     engine: Literal["auto", "off"] = "auto"
     devices: CountOrAuto = "auto"
     precision: Literal["tf32", "float32", "bf16"] = "tf32"
+    deterministic: bool = False
     gpu: ShareOrAuto = "auto"
     cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 

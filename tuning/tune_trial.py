@@ -12,7 +12,7 @@ from ray import tune
 
 from pamfn.phases.memory import keep_freed_memory
 from tuning.keeping import FOLDER, newest_checkpoint
-from tuning.precision import set_precision
+from tuning.precision import set_determinism, set_precision
 from tuning.study import Study
 from tuning.trial import Trial
 
@@ -30,6 +30,7 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         torch.set_num_threads(max(1, threads))
         keep_freed_memory()
+        set_determinism(study.space.resources.deterministic)
         set_precision(torch.device("cuda" if torch.cuda.is_available() else "cpu"), study.space.resources.precision)
         self._study, self._config = study, config
         self._trial: Trial | None = None

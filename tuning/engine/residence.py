@@ -26,7 +26,7 @@ from tuning.engine.publishing import Publisher
 from tuning.engine.resident import Resident, one_line
 from tuning.engine.status import DeviceStatus, shape_of
 from tuning.keeping import FOLDER, newest_checkpoint
-from tuning.precision import numerics
+from tuning.precision import numerics, set_determinism
 from tuning.study import Study
 from tuning.study_data import StudyData, replicas_of
 from tuning.trial import Trial
@@ -85,6 +85,7 @@ class Residence:
 
     def __init__(self, setting: Setting, contents: Contents, arrays: Arrays) -> None:
         torch.set_num_threads(setting.threads)
+        set_determinism(setting.study.space.resources.deterministic)
         self._study = setting.study
         bank = Bank.over(arrays, setting.device)
         self._data = StudyData(contents, bank, replicas_of(setting.study, contents))

@@ -24,6 +24,7 @@ from pamfn.recipe import Recipe
 from pamfn.replicas.cut import put
 from tuning.branches import BranchStore
 from tuning.divergence import first_fault
+from tuning.precision import set_determinism, set_precision
 from tuning.pretraining import Pretraining
 from tuning.selection.choosing import Candidate
 from tuning.study import Study
@@ -52,7 +53,10 @@ def train_final(study: Study, candidate: Candidate) -> float:
     """
     begin, folder = time.monotonic(), folder_of(study, candidate)
     recipe = study.space.recipe(candidate.config)
-    contents, bank = split_data(study, ("train", "test"), "cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    set_determinism(study.space.resources.deterministic)
+    set_precision(device, study.space.resources.precision)
+    contents, bank = split_data(study, ("train", "test"), device.type)
     bank = read_by_model(recipe, bank)
     seeds: dict[str, Any] = {"seeds": study.space.final.seeds, "seed": study.seed, "trained_on": "train"}
     replicas = whole_split(contents, study.tasks, **seeds, scored_on="test")
