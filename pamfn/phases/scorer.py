@@ -39,7 +39,13 @@ class Scored:
         self._captured = Captured(self._forward, lambda: [], lambda: [], recorder, MOST)
 
     def __call__(self, x: dict[str, Tensor], lengths_RB: Tensor, maps: Mapping[str, list[Tensor]]) -> Tensor:
-        """Returns what is asked for, such as scores (R, B), given features, the lengths of videos and the maps of branches that it is without."""
+        """Returns what is asked for, such as scores (R, B).
+
+        Args:
+            x: Features by stream.
+            lengths_RB: Lengths of the videos.
+            maps: Those of the branches that it is without.
+        """
         if self._at != self.pack.generation:
             self._captured.forget()
             self._at = self.pack.generation

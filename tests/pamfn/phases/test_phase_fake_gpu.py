@@ -92,7 +92,7 @@ def test_an_evaluation_asks_for_no_value(kept: bool) -> None:
     program.admit(fusion_members(settings, REPLICAS, BANK, branches, kept=kept))
     videos = torch.tensor([[0, 1], [2, -1], [3, 4]])
     x, lengths_RB = program.bank.clips(videos.to(ELSEWHERE), torch.zeros_like(videos).to(ELSEWHERE), 9)
-    steps = map_steps(9, settings.stages)
+    steps = map_steps(settings, 9)
     fixed = [name for name in BANK.widths if name not in settings.fine_tuned] if kept else []
     maps = {name: [torch.empty(3, 2, t, 16, device=ELSEWHERE) for t in steps] for name in fixed}
     program.network.eval()
