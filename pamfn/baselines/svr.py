@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pamfn.options import Between
+
+ITERATIONS = 5_000_000
+"""Most steps of the solver, 3 to 15 s for 400 videos on a CPU. Where features outnumber videos, a thousand suffice."""
 
 
 class SupportVectors:
@@ -74,15 +78,16 @@ class SupportVectors:
         Returns:
             ``mean`` and ``scale`` (D,), ``vectors`` (N, D), ``coefficients`` (N,), ``intercept`` () and, with ``rbf``,
             ``gamma`` (), in float64. N may be 0: then all scores are the intercept.
-        """
-        from sklearn.svm import SVR  # takes longer to import than all else here
 
+        Raises:
+            ValueError: If the solver does not come to an end, as with a large C and few features.
+        """
         x_VD = np.asarray(x_VD, dtype=np.float64)
         mean_D, deviation_D = x_VD.mean(0), x_VD.std(0)
         scale_D = np.where(deviation_D > 1e-6, deviation_D, 1.0)
         z_VD = (x_VD - mean_D) / scale_D
         gamma = self.gamma / (z_VD.shape[1] * (z_VD.var() or 1.0))
-        machine = SVR(kernel=self.kernel, C=self.c, epsilon=self.epsilon, gamma=gamma).fit(z_VD, target_V)
+        machine = self._solved(z_VD, target_V, gamma)
         state = {
             "mean": mean_D,
             "scale": scale_D,
@@ -92,6 +97,20 @@ class SupportVectors:
             **({"gamma": gamma} if self.kernel == "rbf" else {}),
         }
         return {name: torch.tensor(values, dtype=torch.float64) for name, values in state.items()}
+
+    def _solved(self, z_VD: NDArray[np.float64], target_V: NDArray[Any], gamma: float) -> Any:
+        from sklearn.exceptions import ConvergenceWarning  # scikit-learn takes longer to import than all else here
+        from sklearn.svm import SVR
+
+        machine = SVR(kernel=self.kernel, C=self.c, epsilon=self.epsilon, gamma=gamma, max_iter=ITERATIONS)
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # an error here
+            machine.fit(z_VD, target_V)
+        if machine.fit_status_:
+            raise ValueError(
+                f"c: {self.c:g} is not solved on {len(z_VD)} videos in {ITERATIONS:,} iterations of the {self.kernel} "
+                "kernel; take a smaller c or a larger epsilon"
+            )
+        return machine
 
     @staticmethod
     def predict(state: Mapping[str, Tensor], x_VD: NDArray[Any]) -> NDArray[np.float64]:

@@ -106,6 +106,14 @@ def test_videos_that_are_all_one_are_fitted():
     assert score_V[0] == score_V[1]
 
 
+def test_a_machine_that_is_not_solved_is_refused(monkeypatch):
+    monkeypatch.setattr("pamfn.baselines.svr.ITERATIONS", 100)
+    rng = np.random.default_rng(1)
+    fault = "c: 1000 is not solved on 50 videos in 100 iterations of the linear kernel; take a smaller c"
+    with pytest.raises(ValueError, match=fault):
+        SupportVectors({"rgb": 2}, kernel="linear", c=1000.0).fit(rng.standard_normal((50, 2)), rng.uniform(size=50))
+
+
 def test_features_are_averaged_over_the_segments_that_are_there():
     rgb, audio = np.full((2, 3, 4), np.nan, np.float32), np.full((2, 3, 3), np.nan, np.float32)
     rgb[0, :2], audio[0, :2] = [[1, 2, 3, 4], [3, 4, 5, 6]], [[0, 0, 1], [0, 2, 1]]
