@@ -29,7 +29,7 @@ class Row:
 
     def beside(self, classes: Sequence[str]) -> dict[str, float]:
         """Returns the figures of these classes, and the average where they are exactly those of a data set."""
-        found = {}
+        found: dict[str, float] = {}
         for data, figures in self.figures.items():
             found |= {name: figures[name] for name in DATA_SETS[data] if name in classes}
             found |= {AVERAGE: figures[AVERAGE]} if sorted(DATA_SETS[data]) == sorted(classes) else {}

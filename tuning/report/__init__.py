@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from tuning.faults import SpaceError
 from tuning.report.files import best_text, table_bytes, write_whole
+from tuning.report.models import models_text
 from tuning.report.page import page
 from tuning.selection.openings import openings_told
 from tuning.study import absolute
@@ -22,11 +23,13 @@ __all__ = ["main", "write_report"]
 def write_report(results: StudyResults, folder: str) -> list[str]:
     """Writes ``results.parquet``, ``best.yaml`` and ``report.html`` into a folder or URI; returns their paths.
 
-    There is no ``best.yaml`` while no trial has a score. How often the test split was opened is read from the folder
-    above.
+    There is no ``best.yaml`` while no trial has a score. A study that compares something has its tables as Markdown
+    besides, in ``comparison.md``. How often the test split was opened is read from the folder above.
     """
     openings = openings_told(folder.rpartition("/")[0], results.name, results.tags.get("data_digest", ""))
     contents = {"results.parquet": table_bytes(results), "report.html": page(results, openings).encode()}
+    if tables := models_text(results):
+        contents["comparison.md"] = tables.encode()
     opened = results.final is not None or bool(openings)
     if ranked := results.ranked():
         contents["best.yaml"] = best_text(results, ranked[0], opened=opened).encode()

@@ -12,6 +12,8 @@ from pamfn.data.rules import counted
 from tuning.report.curves import curves_svg
 from tuning.report.final import final_section, openings_words
 from tuning.report.interval import fold_interval
+from tuning.report.models import STYLE as MODELS_STYLE
+from tuning.report.models import models_html
 from tuning.report.tables import paragraph, score, table
 from tuning.selection.luck import flattery
 from tuning.selection.words import luck_words
@@ -53,6 +55,7 @@ def page(results: StudyResults, openings: Sequence[Mapping[str, Any]] | None = N
         f"<p>{escape(_state(results))}</p>",
         "<h2>What was found</h2>",
         _found(results, best),
+        models_html(results),
         _final(results),
         paragraph(openings_words(openings)),
         "<h2>Learning curves</h2>",
@@ -64,10 +67,9 @@ def page(results: StudyResults, openings: Sequence[Mapping[str, Any]] | None = N
     ]
     title = escape(f"Study {results.name}")
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    head += f"<style>{STYLE}{MODELS_STYLE}</style>"
     body = "\n".join(section for section in sections if section)
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n'
-    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
 def _state(results: StudyResults) -> str:

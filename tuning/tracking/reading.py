@@ -15,7 +15,7 @@ from tuning.domains import ChoiceDomain
 from tuning.space_model import Space
 from tuning.tracking.experiment import find_runs, newest_study_run
 from tuning.tracking.location import TrackingError, absolute, client_of
-from tuning.tracking.names import text
+from tuning.tracking.names import SHARED, text
 from tuning.tracking.space_text import space_of
 from tuning.tracking.told import ToldClient
 
@@ -78,6 +78,7 @@ class StudyResults:
         tags: The tags of the study's run.
         trials: The trials in the order in which they started.
         final: What the final stage found on the test split, as ``final.json`` holds it; None while it is closed.
+        modalities: The streams that its trials had, in the data's order.
     """
 
     name: str
@@ -88,6 +89,7 @@ class StudyResults:
     tags: Mapping[str, str]
     trials: tuple[TrialResult, ...]
     final: Mapping[str, Any] | None = None
+    modalities: tuple[str, ...] = ()
 
     def ranked(self) -> tuple[TrialResult, ...]:
         """Returns the trials that have a score, best first.
@@ -125,6 +127,7 @@ def read_study(uri: str, name: str) -> StudyResults:
         tags=dict(run.data.tags),
         trials=tuple(_trial(client, found, space) for found in runs),
         final=_final(client, run.info.run_id),
+        modalities=tuple(filter(None, run.data.params.get(f"{SHARED}modalities", "").split("+"))),
     )
 
 

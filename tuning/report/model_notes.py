@@ -1,0 +1,80 @@
+"""What is to be said below a table of compared models: how sure it is, how rows were chosen, what the paper's mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pamfn.data.rules import counted
+from pamfn.published import DATA_SETS
+from tuning.report.comparing import MODEL, Comparison
+from tuning.report.layout import Block
+from tuning.report.paired import SURE
+from tuning.tracking import StudyResults
+
+MEASURED = (
+    "Each cell: Spearman's correlation on {folds} held-out folds of the training split at the last epoch, averaged by "
+    "Fisher's z over folds and {seeds}; in brackets its 95% t interval over folds, the seeds of a fold averaged first, "
+    "with Nadeau and Bengio's correction for training sets that overlap ({freedom}). It is wider than the interval "
+    "beside the best trial, which takes the folds of all classes for independent."
+)
+DIFFERENCES = (
+    "Differences are paired by fold and seed, with the same correction, on the average over classes; each interval is "
+    "for itself. A difference separates from zero where p is at most {sure} after Holm's correction for the {count} of "
+    "this table: {separate}. One that does not separate is not shown to be nothing."
+)
+NOT_COMPARABLE = (
+    "In grey italics the paper's figure for the same row, not comparable with the one above it: it is of networks "
+    "trained on the whole training split and scored on the test split at the epoch that does best there, on {features}."
+    " What may be compared is the order of the rows, and how far they lie from the full model under one protocol."
+)
+CONTEXT = (
+    "The paper has no figures for these classes. In grey italics below a difference, as context, how far the same row "
+    "lies from the full model there, on {data}: other data, and the epoch that does best on the test split. Its scores "
+    "would say nothing beside these."
+)
+PLANTED = "These data are planted: they share the paper's names, and no more."
+FIGURE_6 = "Figure 6 is drawn, not printed: of its points only the best average of each data set is known as a number."
+
+
+def notes(block: Block, found: Comparison, results: StudyResults) -> Iterator[str]:
+    """Yields the sentences for below a table.
+
+    Args:
+        block: The table.
+        found: What was compared.
+        results: The study.
+    """
+    evaluation = results.space.evaluation
+    freedom = counted(evaluation.folds - 1, "degree") + " of freedom"
+    yield MEASURED.format(folds=evaluation.folds, seeds=counted(evaluation.seeds, "seed"), freedom=freedom)
+    yield from _choice(block)
+    if block.differences:
+        sure = sum(difference.p <= SURE for difference in block.differences)
+        count = len(block.differences)
+        yield DIFFERENCES.format(sure=SURE, count=count, separate=f"{sure} of {count} {'does' if sure == 1 else 'do'}")
+    yield from _paper(block, found, planted=results.space.data.synthetic is not None)
+
+
+def _choice(block: Block) -> Iterator[str]:
+    tried = sorted({line.entry.tried for line in block.lines if line.entry.best})
+    if tried and tried[-1] > 1:
+        words = f"{tried[0]} to {tried[-1]}" if len(tried) > 1 else str(tried[0])
+        yield (
+            f"Each row is the best of the settings tried for it ({words}), chosen by the mean over these same folds: "
+            "all cells are slightly optimistic, those of rows with more tries a little more."
+        )
+
+
+def _paper(block: Block, found: Comparison, *, planted: bool) -> Iterator[str]:
+    rows = [line.row for line in block.lines if line.row is not None]
+    if not rows:
+        return
+    if any(row.beside(found.classes) for row in rows):
+        features = block.table.features if block.table else "VST, I3D and AST features, or those of its table"
+        yield NOT_COMPARABLE.format(features=features)
+        if planted:
+            yield PLANTED
+    elif block.table is not None and found.setting == MODEL:
+        yield CONTEXT.format(data=" and ".join(DATA_SETS))
+    if found.setting != MODEL:
+        yield FIGURE_6
