@@ -32,6 +32,10 @@ _BELONGS_TO = {  # an option that means nothing to a layout is refused rather th
 }
 _NEEDED = {"per-video": ("modality",), "table": ("score_max",)}
 
+_SCORE = (
+    "score to keep (table: 'score', or the share of highlights if segments are labelled; published: total, TES, PCS)"
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
@@ -64,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, type=Path, metavar="DIR", help="folder for the shards; it must hold none yet")
     add("--action-column", metavar="C", help="table: column of the action class (default: one class, 'all')")
     add("--group-column", metavar="C", help="table: column of athlete or speaker, which folds never split")
-    add("--score-column", metavar="C", help="score to keep (table: 'score'; published: total, or TES and PCS)")
+    add("--score-column", metavar="C", help=_SCORE)
     add("--score-max", type=_positive, metavar="C", help="largest possible score C (known for total 25, TES, PCS 45)")
     add("--features", type=int, choices=(1, 2), help="published: 1 VST, I3D, AST (default); 2 UMT, I3D, MAST")
     add("--modality", metavar="NAME", help="per-video: what the one stream is called, such as rgb")
@@ -88,8 +92,9 @@ def _request_faults(arguments: argparse.Namespace) -> list[str]:
     for name, layouts in _BELONGS_TO.items():
         if getattr(arguments, name) is not None and layout not in layouts:
             faults.append(f"{_option(name)}: means nothing to --layout {layout}; it belongs to {', '.join(layouts)}")
+    scored = arguments.score_column is not None or not table.labelled(arguments.source)
     for name in _NEEDED.get(layout, ()):
-        if getattr(arguments, name) is None:
+        if getattr(arguments, name) is None and (scored or name != "score_max"):
             faults.append(f"{_option(name)}: is needed by --layout {layout}, which does not say it")
     if not is_folder(arguments.source):
         faults.append(f"--source: {arguments.source} is not a folder")
@@ -109,7 +114,7 @@ def _read(arguments: argparse.Namespace) -> Source:
     return table.read(
         arguments.source,
         largest=largest,
-        score=score or "score",
+        score=score,
         action_column=arguments.action_column,
         group_column=arguments.group_column,
     )

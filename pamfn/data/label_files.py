@@ -93,14 +93,14 @@ def tabbed_labels(text: str, file: str, split: str, score: str, largest: float, 
 def csv_labels(
     text: str,
     file: str,
-    score: str,
+    score: str | None,
     largest: float,
     faults: list[str],
     *,
     action_column: str | None = None,
     group_column: str | None = None,
 ) -> list[Label]:
-    """Reads comma-separated rows under a header with ``id``, ``split`` and the columns named here."""
+    """Reads comma-separated rows under a header with ``id``, ``split`` and the columns named here, if they are."""
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         rows = [(reader.line_num, cells) for cells in reader]
@@ -129,7 +129,7 @@ def csv_labels(
         action = "all" if action_column is None else row[action_column]
         if not action:
             faults.append(f"{where}: video {row['id']!r}: column {action_column!r} is empty; every video has an action")
-        scores = _scores({score: row[score]}, {score: largest}, row["id"], where, faults)
+        scores = _scores({score: row[score]}, {score: largest}, row["id"], where, faults) if score else {}
         group = row[group_column] or None if group_column else None
         labels.append(Label(row["id"], row["split"], scores, where, action, group))
     return labels

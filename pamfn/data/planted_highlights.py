@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pamfn.data.hidden import SHOWN, Array, Performances
-from pamfn.highlights.average_precision import is_highlight, mean_average_precision
+from pamfn.highlights.average_precision import mean_average_precision
+from pamfn.highlights.labels import shares
 
-HIGHLIGHTS = "highlights"  # the score of a labelled video: the share of its segments that are highlights, of C = 1
 SHARE, BORDERLINE = 0.3, 0.1  # of the segments of a class
 
 
@@ -37,7 +37,7 @@ class Marked:
 
 def mark(
     hidden: Performances,
-    shares: Mapping[str, float],
+    weights: Mapping[str, float],
     there_VT: NDArray[np.bool_],
     *,
     annotators: float,
@@ -48,14 +48,14 @@ def mark(
 
     Args:
         hidden: The performances.
-        shares: Share of each part in the variance of how much a segment stands out.
+        weights: Share of each part in the variance of how much a segment stands out.
         there_VT: Which time steps a video has.
         annotators: The annotators' noise, relative to the spread of what they mark.
         visible_in: The one modality that everything is shown in, if so: the best reachable is then that of what it
             shows, weighted as least squares would. None for all modalities.
         rng: Source of the noise.
     """
-    stands_out_VT = np.asarray(sum(np.sqrt(share) * hidden.parts[part] for part, share in shares.items()))
+    stands_out_VT = np.asarray(sum(np.sqrt(share) * hidden.parts[part] for part, share in weights.items()))
     stands_out_S = stands_out_VT[there_VT]
     seen_S = stands_out_S / stands_out_S.std() + annotators * rng.standard_normal(len(stands_out_S))
     borderline, highlight = np.quantile(seen_S, [1 - SHARE - BORDERLINE, 1 - SHARE])
@@ -65,7 +65,7 @@ def mark(
     reachable_S = stands_out_S if visible_in is None else _visible(hidden, visible_in, there_VT, stands_out_S)
     return Marked(
         matches_S,
-        scores_V=np.array([is_highlight(of_video).mean() for of_video in matches]),
+        scores_V=shares(matches_S, there_VT.sum(1)),
         best=mean_average_precision(np.split(reachable_S, ends), matches),
     )
 

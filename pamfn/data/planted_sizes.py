@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pamfn.data.hidden import LEVEL, MEMORY
-from pamfn.data.planted_highlights import HIGHLIGHTS
+from pamfn.highlights.labels import HIGHLIGHTS
 
 # Shares of the parts of quality (``hidden.PARTS``) in the variance of a score
 TOTAL = {"common": 0.18, "rgb": 0.13, "flow": 0.13, "audio": 0.13, "contextual": 0.43}

@@ -14,7 +14,9 @@ from pamfn.data.features import FeatureSet
 from pamfn.data.label_files import Label
 from pamfn.data.rules import counted, name_fault, rows_not_finite
 from pamfn.data.schema import Schema
+from pamfn.highlights.labels import HIGHLIGHTS, shares
 
+SEGMENT_LABELS = "segment_labels"  # a stream of one number a segment until videos are joined
 NEAR = 2  # streams this many segments apart are cut to the shorter: extractors round a video's end differently
 
 
@@ -45,8 +47,8 @@ class Source:
     """What a layout's reader found.
 
     Args:
-        modalities: In the order in which they are stored.
-        scores: C of each score.
+        modalities: In the order in which they are stored; ``SEGMENT_LABELS`` among them if segments are labelled.
+        scores: C of each score; ``HIGHLIGHTS`` is made of the labels of a video's segments.
         videos: Every labelled video.
         faults: What is wrong so far, one line each.
         extractors: Name of the network that extracted a modality, where known.
@@ -141,6 +143,8 @@ def _checked(video: Video, widths: dict[str, int], dtype: str | None) -> tuple[d
     streams, faults = {}, []
     for modality, stream in video.streams.items():
         values, rule = _as_sequence(stream.values, widths[modality], dtype)
+        if stream.values is None and modality == SEGMENT_LABELS:
+            rule = "no labels; where segments are labelled, every video needs one for each"
         if rule is None and values is not None:
             streams[modality] = values
         else:
@@ -188,10 +192,15 @@ def _align(video: Video, streams: dict[str, NDArray[Any]], changes: Changes) -> 
 
 def _joined(source: Source, widths: dict[str, int], kept: list[tuple[Video, dict[str, NDArray[Any]]]]) -> FeatureSet:
     labels = [video.label for video, _ in kept]
+    joined = {m: np.concatenate([streams[m] for _, streams in kept]) for m in source.modalities}
+    matches = joined.pop(SEGMENT_LABELS, None)
     lengths = np.array([len(next(iter(streams.values()))) for _, streams in kept], dtype=np.int64)
+    scores = {name: np.array([label.scores.get(name, np.nan) for label in labels]) for name in source.scores}
+    if matches is not None and HIGHLIGHTS in scores:
+        scores[HIGHLIGHTS] = shares(matches[:, 0], lengths)
     return FeatureSet(
         schema=Schema(
-            modalities=widths,
+            modalities={name: widths[name] for name in joined},
             scores=source.scores,
             extractors=source.extractors,
             seconds_per_segment=source.seconds_per_segment,
@@ -200,8 +209,9 @@ def _joined(source: Source, widths: dict[str, int], kept: list[tuple[Video, dict
         actions=tuple(video.action for video, _ in kept),
         splits=tuple(label.split for label in labels),
         groups=tuple(label.group for label in labels),
-        scores={name: np.array([label.scores.get(name, np.nan) for label in labels]) for name in source.scores},
+        scores=scores,
         lengths=lengths,
         offsets=np.cumsum(lengths) - lengths,
-        features={m: np.concatenate([streams[m] for _, streams in kept]) for m in source.modalities},
+        features=joined,
+        segment_labels=None if matches is None else matches[:, 0].astype(np.float32),
     )

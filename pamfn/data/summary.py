@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pamfn.data.features import Contents, FeatureSet
 from pamfn.data.rules import SPLITS, counted
-from pamfn.highlights.average_precision import is_highlight
+from pamfn.highlights.labels import is_highlight
 
 
 def headline(features: FeatureSet, *, shards: int, stored: int) -> str:

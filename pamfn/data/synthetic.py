@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from pamfn.data.features import FeatureSet
 from pamfn.data.hidden import MODALITIES, SHOWN, Array, Performances, perform
-from pamfn.data.planted_highlights import HIGHLIGHTS, mark
+from pamfn.data.planted_highlights import mark
 from pamfn.data.planted_sizes import SIZES, Size
 from pamfn.data.schema import Schema
+from pamfn.highlights.labels import HIGHLIGHTS
 from pamfn.metrics import spearman
 from pamfn.seeding import generator
 

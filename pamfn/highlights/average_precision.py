@@ -17,12 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pamfn.highlights.labels import is_highlight
+
 Array = NDArray[np.float64]
-
-
-def is_highlight(match: ArrayLike) -> NDArray[np.bool_]:
-    """Returns which annotated segments are highlights: those whose match is above 0 (1 yes, 0 borderline, -1 no)."""
-    return np.asarray(match, dtype=np.float64) > 0
 
 
 def average_precision(predicted: ArrayLike, highlight: ArrayLike) -> float:

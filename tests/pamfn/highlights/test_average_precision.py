@@ -14,9 +14,9 @@ from pamfn.highlights.average_precision import (
     average_precision,
     average_precisions,
     bootstrap_map,
-    is_highlight,
     mean_average_precision,
 )
+from pamfn.highlights.labels import is_highlight
 
 VIDEOS = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=7)
 DISTINCT = st.lists(st.booleans(), min_size=1, max_size=40)

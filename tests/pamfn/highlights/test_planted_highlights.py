@@ -17,7 +17,8 @@ from pamfn.data.planted_sizes import SIZES
 from pamfn.data.rules import content_faults
 from pamfn.data.shards import read_shards, write_shards
 from pamfn.data.synthetic import Planted, plant
-from pamfn.highlights.average_precision import is_highlight, mean_average_precision
+from pamfn.highlights.average_precision import mean_average_precision
+from pamfn.highlights.labels import is_highlight
 from pamfn.synthetic import main
 
 
