@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from pamfn.model.attention import OneQueryAttention
@@ -13,11 +12,13 @@ class CrossModalDecoder(nn.Module):
     r"""Reads from the enabled FusionNets what neither the mixed branch nor MSFD has.
 
     Eq. 11: softmax(-Q K^T / sqrt(D) + M) V over the K cross-modal features, one time step at a time. The query is
-    made of the mixed features beside MSFD's. The release negates twice, that is not at all: ``negative=False``.
+    made of the mixed features and, where there is an MSFD, what it says beside them. The release negates twice, that is
+    not at all: ``negative=False``.
 
     Args:
         rows: Replicas R.
         width: Feature width D.
+        inputs: Width of what the query is made of, 2 D with MSFD's features.
         heads: Attention heads; must divide ``width``. The paper uses 1.
         negative: Whether scores are negated (the paper) or not (the release).
         dropout: Dropout of the weights.
@@ -29,12 +30,21 @@ class CrossModalDecoder(nn.Module):
     """
 
     def __init__(
-        self, rows: int, width: int, *, heads: int, negative: bool, dropout: float, query_layers: int, site: str
+        self,
+        rows: int,
+        width: int,
+        *,
+        inputs: int,
+        heads: int,
+        negative: bool,
+        dropout: float,
+        query_layers: int,
+        site: str,
     ) -> None:
         super().__init__()
         self.attention = OneQueryAttention(
             rows,
-            2 * width,
+            inputs,
             width,
             heads=heads,
             negative=negative,
@@ -43,18 +53,14 @@ class CrossModalDecoder(nn.Module):
             site=site,
         )
 
-    def forward(
-        self, mixed_RBTD: Tensor, modal_RBTD: Tensor, cross_RKBTD: Tensor, mask_RBTK: Tensor, noise: Noise | None
-    ) -> Tensor:
+    def forward(self, query_RBTI: Tensor, cross_RKBTD: Tensor, mask_RKBT: Tensor, noise: Noise | None) -> Tensor:
         """Returns features (R, B, T, D).
 
         Args:
-            mixed_RBTD: The mixed branch's convolved state.
-            modal_RBTD: MSFD's output.
+            query_RBTI: The mixed branch's convolved state, and MSFD's output beside it.
             cross_RKBTD: The FusionNets' features.
-            mask_RBTK: Eq. 12's mask, 0 where a FusionNet is enabled.
+            mask_RKBT: Eq. 12's mask, 0 where a FusionNet is enabled.
             noise: The step's noise; None without dropout.
         """
-        query_RBTI = torch.cat([mixed_RBTD, modal_RBTD], dim=-1)
-        features: Tensor = self.attention(query_RBTI, cross_RKBTD, mask_RBTK.movedim(-1, 1), noise)[0]
+        features: Tensor = self.attention(query_RBTI, cross_RKBTD, mask_RKBT, noise)[0]
         return features

@@ -12,28 +12,30 @@ from pamfn.replicas.segments import Segments
 
 
 class MixedBlock(nn.Module):
-    """The mixed branch's convolution block, 3 D to D wide: two convolutions beside a linear shortcut.
+    """The mixed branch's convolution block, S to D wide: two convolutions beside a linear shortcut.
 
-    The mixed state is the concatenation of the block's output, MSFD's and CMFD's (the release's form of Sec. III-B.2).
+    The mixed state is the concatenation of the block's output, MSFD's and CMFD's (the release's form of Sec. III-B.2),
+    so S is 3 D, or less where the stage before has no MSFD or no CMFD.
 
     Args:
         rows: Replicas R.
+        inputs: Width S of the mixed state.
         width: Features D.
         mixed_start: ``exact`` or ``computed``; see `of_zeros`.
     """
 
-    def __init__(self, rows: int, width: int, *, mixed_start: str) -> None:
+    def __init__(self, rows: int, inputs: int, width: int, *, mixed_start: str) -> None:
         super().__init__()
         self.mixed_start = mixed_start
-        self.conv1 = Conv3(rows, 3 * width, width)
+        self.conv1 = Conv3(rows, inputs, width)
         self.norm1 = BatchNorm(rows, width)
         self.conv2 = Conv3(rows, width, width)
         self.norm2 = BatchNorm(rows, width)
-        self.shortcut = Linear(rows, 3 * width, width)
+        self.shortcut = Linear(rows, inputs, width)
         self.shortcut_norm = BatchNorm(rows, width)
 
     def forward(self, state_RBTS: Tensor, segments: Segments) -> Tensor:
-        """Maps the mixed state (R, B, T, 3 D) to (R, B, T, D)."""
+        """Maps the mixed state (R, B, T, S) to (R, B, T, D)."""
         hidden = activated(self.conv1, self.norm1, state_RBTS, segments, "relu")
         shortcut = activated(self.shortcut, self.shortcut_norm, state_RBTS, segments, "relu")
         return self._finish(hidden, shortcut, segments)

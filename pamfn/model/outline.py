@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pamfn.model.network import PAMFN, FusionStage
+from pamfn.model.network import PAMFN
+from pamfn.model.stage import FusionStage
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.segments import Segments
 
@@ -23,9 +24,9 @@ class StageShapes:
 
     Attributes:
         branch: Features of each modality's branch, (T, D).
-        fused: Features of the FusionNets, (K, T, D).
-        mask: Decisions and their mask, (T, K).
-        state: The mixed state: convolved, MSFD's and CMFD's features side by side, (T, 3 D).
+        fused: Features of the FusionNets, (K, T, D); empty where there are none.
+        mask: Decisions and their mask, (T, K); empty where nothing is decided.
+        state: The mixed state: convolved, MSFD's and CMFD's features side by side, (T, 3 D), or those that there are.
     """
 
     branch: tuple[int, ...]
@@ -47,26 +48,34 @@ def parameters_by_part(network: nn.Module) -> dict[str, int]:
 
 def shapes_by_stage(network: PAMFN, widths: Mapping[str, int], steps: int) -> tuple[tuple[int, ...], list[StageShapes]]:
     """Returns the embedding's shape (T, D), and the shapes of every stage, for one video of ``steps`` segments."""
-    given: list[tuple[Any, ...]] = []
-    crossed: list[tuple[Any, ...]] = []
+    stages = list(cast("Iterable[FusionStage]", network.stages))
+    read: list[tuple[list[Tensor], list[Tensor]]] = []
     states: list[Tensor] = []
+    fused: dict[nn.Module | None, tuple[tuple[int, ...], tuple[int, ...]]] = {None: ((), ())}
     handles = [
-        handle
-        for stage in cast("Iterable[FusionStage]", network.stages)
-        for handle in (
-            stage.register_forward_pre_hook(lambda _module, inputs: given.append(inputs)),
-            stage.cmfd.register_forward_pre_hook(lambda _module, inputs: crossed.append(inputs)),
-            stage.register_forward_hook(lambda _module, _inputs, output: states.append(output[0])),
-        )
+        *(stage.register_forward_pre_hook(lambda _module, inputs: read.append(inputs[1:3])) for stage in stages),
+        *(stage.register_forward_hook(lambda _module, _inputs, output: states.append(output[0])) for stage in stages),
+        *(
+            stage.afm.register_forward_hook(lambda module, _inputs, output: fused.update({module: _fused(*output)}))
+            for stage in stages
+            if stage.afm is not None
+        ),
     ]
     _score(network, widths, steps)
     for handle in handles:
         handle.remove()
-    stages = [
-        StageShapes(_of_one(after[0]), (fused.shape[1], *_of_one(fused[:, 0])), _of_one(mask), _of_one(state))
-        for (_, _, after, *_), (_, _, fused, mask, *_), state in zip(given, crossed, states, strict=True)
+    shapes = [
+        StageShapes(_of_one(after[0]), *fused[stage.afm], _of_one(state))
+        for stage, (_, after), state in zip(stages, read, states, strict=True)
     ]
-    return _of_one(given[0][1][0]), stages
+    return _of_one(read[0][0][0]), shapes
+
+
+def _fused(
+    cross_RKBTD: Tensor, mask_RKBT: Tensor, decision_RBT: Tensor | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    nets = cross_RKBTD.shape[1]
+    return (nets, *_of_one(cross_RKBTD[:, 0])), (mask_RKBT.shape[3], nets) if decision_RBT is not None else ()
 
 
 def forward_flops(network: nn.Module, widths: Mapping[str, int], steps: int) -> int:
