@@ -110,7 +110,7 @@ def artefact_key(recipe: Recipe, modality: str, replica: Replica, contents: Cont
         format=FORMAT,
         modality=modality,
         data=contents.schema.digest,
-        task=replica.task,
+        of_class=replica.task,
         videos=_digest(replica, contents),
         seed=replica.seed,
     )

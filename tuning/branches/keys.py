@@ -14,7 +14,7 @@ def branch_key(**settings: Any) -> str:
     """Returns the content key of a branch: 64 hexadecimal digits, equal for equal settings on every machine.
 
     Args:
-        settings: Everything the training depends on: modality, stages, width, the phase-1 settings, data digest, task,
+        settings: Everything the training depends on: modality, stages, width, the phase-1 settings, data digest, class,
             fold, seed. Numbers are compared by value (``2`` and ``2.0`` are one setting), lists equal tuples.
 
     Raises:
