@@ -68,7 +68,7 @@ class Synthetic(BaseModel):
     """Planted data made on the spot, by size and seed; ``control`` takes out the structure that rewards fusion."""
 
     model_config = _STRICT
-    size: Literal["tiny", "small", "rg", "fisv"] = "tiny"
+    size: Literal["tiny", "small", "rg", "fisv", "highlights-tiny", "highlights"] = "tiny"
     seed: Index = 0
     control: bool = False
 

@@ -37,7 +37,7 @@ class Space(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
-    preset: Literal["paper", "released"] = "paper"
+    preset: Literal["paper", "released", "highlights"] = "paper"
     data: Data = Data()
     search: dict[str, Annotated[Domain, Field(discriminator="type")]] = {}
     fixed: Annotated[dict[str, Any], BeforeValidator(frozen_value)] = {}

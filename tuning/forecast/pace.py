@@ -190,9 +190,9 @@ class _Measuring:
             for name, width in self._networks.widths.items()
         }
         offsets = torch.from_numpy(np.cumsum(lengths) - lengths).to(self._device)
-        bank = Bank(
-            {n: x.to(self._device) for n, x in rows.items()}, offsets, torch.from_numpy(lengths).to(self._device)
-        )
+        matches = torch.from_numpy(rng.choice([-1.0, 1.0], int(lengths.sum()) + 1).astype(np.float32)).to(self._device)
+        on_device = {n: x.to(self._device) for n, x in rows.items()}
+        bank = Bank(on_device, offsets, torch.from_numpy(lengths).to(self._device), matches)
         videos, scores = np.arange(len(lengths)), rng.uniform(size=len(lengths))
         return bank, Replica("", of.task, 0, 1, videos[: len(train)], videos[len(train) :], scores, 1.0)
 

@@ -237,3 +237,13 @@ def test_a_branch_that_was_pretrained_for_scores_is_not_taken_for_highlights() -
     shapes = [{n: v.shape for n, v in cut(build_branch(of, "rgb", 5, 1), 0).items()} for of in (scoring, finding)]
     assert shapes[0] == shapes[1]
     assert branch_settings(scoring) != branch_settings(finding)
+
+
+def test_a_branch_alone_is_trained_as_a_model_of_its_own() -> None:
+    features = marked()
+    settings = small(model="branch:audio", optimizer="adamw", lr=5e-4)
+    training = fusion_training(settings, [replica(features)], Bank.of(features), None)
+    [report] = training.run([1.0])
+    assert (report.metric, report.ended) == ("map", [""])
+    assert 0 < report.scores[0] <= 1
+    assert [len(mine) for mine in training.predict()] == [features.lengths[replica(features).valid].sum()]
