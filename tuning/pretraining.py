@@ -106,7 +106,7 @@ class Pretraining:
 def artefact_key(recipe: Recipe, modality: str, replica: Replica, contents: Contents) -> str:
     """Returns a branch's content key: its settings, the data, the videos it trains and is scored on, its seed."""
     return branch_key(
-        **branch_settings(recipe),
+        settings=branch_settings(recipe),
         format=FORMAT,
         modality=modality,
         data=contents.schema.digest,
