@@ -63,7 +63,8 @@ class ClosedTraining:
     def state(self, replica: int) -> dict[str, Tensor]:
         """Returns all that one replica needs to go on: what was fitted."""
         mine = {f"weights/{name}": value for name, value in self.network.states[replica].items()}
-        return {**mine, "loss": torch.tensor(self._losses[replica], dtype=torch.float64)}
+        loss = torch.tensor(self._losses[replica], dtype=torch.float64)
+        return {**mine, "optimizer/loss": loss, "step": torch.tensor(int(bool(mine)))}
 
     def restore(self, replica: int, state: Mapping[str, Tensor]) -> None:
         """Puts back what `state` returned."""
@@ -71,7 +72,7 @@ class ClosedTraining:
         self.network.states[replica] = {
             name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
         }
-        self._losses[replica] = float(state["loss"])
+        self._losses[replica] = float(state.get("optimizer/loss", math.nan))
 
     def whole(self, replica: int) -> dict[str, Tensor]:
         """Returns what was fitted for a replica."""
