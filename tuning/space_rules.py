@@ -101,8 +101,8 @@ def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterato
     """Yields what models read and is not there, and fine-tuned modalities that are not; None is not known yet."""
     if modalities is None:
         return
-    models = [name for name in _models(space).values() if not check("model", name)]
-    for path, name in _models(space).items():
+    models = [name for name in models_named(space).values() if not check("model", name)]
+    for path, name in models_named(space).items():
         if absent := [stream for stream in streams_named(name) if stream not in modalities]:
             rule = f"reads {', '.join(absent)}, and the modalities are {', '.join(modalities)}"
             yield Breach(path, name, rule, near_miss(absent[0], modalities))
@@ -115,7 +115,7 @@ def modality_breaches(space: Space, modalities: Sequence[str] | None) -> Iterato
         yield from _fine_tuned_breaches(space, modalities)
 
 
-def _models(space: Space) -> dict[Path, str]:
+def models_named(space: Space) -> dict[Path, str]:
     """Returns the names of the models that a space trains, by where it says so."""
     domain = space.search.get("model")
     if isinstance(domain, ChoiceDomain):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pamfn.architectures import outline
 from pamfn.data.features import Contents
 from pamfn.phases.replica import Task, cross_validation
 from tuning.faults import UNSET, nearest_or_all
 from tuning.space_model import Space
-from tuning.space_rules import Breach, epochs_breaches, grace_breaches, modality_breaches
+from tuning.space_rules import Breach, epochs_breaches, grace_breaches, modality_breaches, models_named
 from tuning.tasks import tasks_of
 
 
@@ -35,7 +36,10 @@ def resolved_modalities(space: Space, contents: Contents) -> tuple[str, ...]:
 def contents_breaches(space: Space, contents: Contents) -> Iterator[Breach]:
     """Yields everything that the space asks of the data and the data does not hold."""
     yield from _unknown_names(space, contents)
-    yield from modality_breaches(space, resolved_modalities(space, contents))
+    unread = list(modality_breaches(space, resolved_modalities(space, contents)))
+    yield from unread
+    if not unread:
+        yield from _network_breaches(space, contents)
     tasks = resolved_tasks(space, contents)
     complete = len(tasks) == _asked(space, contents)
     if complete and "epochs" not in space.search:
@@ -82,6 +86,19 @@ def _unknown_names(space: Space, contents: Contents) -> Iterator[Breach]:
 def _asked(space: Space, contents: Contents) -> int:
     actions = space.data.action or sorted(set(contents.actions))
     return len(actions) * len(space.data.score or (0,))
+
+
+def _network_breaches(space: Space, contents: Contents) -> Iterator[Breach]:
+    """Yields each model that cannot be built for the data with the first trial's settings, such as heads and width."""
+    held = contents.schema.modalities
+    widths = {name: held[name] for name in resolved_modalities(space, contents) if name in held}
+    for path, name in models_named(space).items():
+        first = {**space.first_point(), **({"model": name} if "model" in space.search else {})}
+        try:
+            outline(space.recipe(first), widths)
+        except ValueError as error:
+            rule = "cannot be built with these settings"
+            yield Breach(path, name, f"{rule}: {error}", "change what the message names")
 
 
 def _group_breaches(space: Space, contents: Contents) -> Iterator[Breach]:
