@@ -1,4 +1,4 @@
-"""Every model of the catalogue through a whole launch: one study with a trial of each, all of them judged at its end."""
+"""Every model of the catalogue through a whole launch: one study with a trial of each, all judged at its end."""
 
 from __future__ import annotations
 

@@ -120,21 +120,22 @@ def _paper(final: Mapping[str, Any], *, planted: bool) -> str:
 
 def _branches(final: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """Returns the single branches of the same networks, and what fusing gains over the best of them."""
-    rows, strong, branches = list[list[str]](), list[int](), list[str]()
-    for row in configurations(final):
-        models = row["models"]
-        branches = [name for name in models if name != "fusion"]
-        if branches:
+    rows, strong = list[list[str]](), list[int]()
+    of_each = [[name for name in row["models"] if name != "fusion"] for row in configurations(final)]
+    branches = list(dict.fromkeys(name for names_of in of_each for name in names_of))  # models read different streams
+    for row, mine in zip(configurations(final), of_each, strict=True):
+        if mine:
             strong.append(len(rows))
-            rows += _alone(_label(final, row, names), models, branches)
+            rows += _alone(_label(final, row, names), row["models"], mine, branches)
     note = "The branches alone, as they were pretrained on the whole training split; the best is the best on average."
     head = ["configuration", "class", *(f"{name} alone" for name in branches), "best", "fusion over the best"]
     return table(head, rows, note, strong=strong, text=(0, 1)) if rows else ""
 
 
-def _alone(label: str, models: Mapping[str, Any], branches: Sequence[str]) -> Iterator[list[str]]:
-    best = max(branches, key=lambda name: float(models[name]["average"]["spearman"]))
+def _alone(label: str, models: Mapping[str, Any], mine: Sequence[str], branches: Sequence[str]) -> Iterator[list[str]]:
+    """Yields a configuration's row of each class; streams that it does not read have no score."""
+    best = max(mine, key=lambda name: float(models[name]["average"]["spearman"]))
     for task in [AVERAGE, *models["fusion"]["classes"]]:
         gain = with_interval(_of(models[best]["fusion_gain"], task))
-        alone = [score(_of(models[name], task)["spearman"]) for name in branches]
+        alone = [score(_of(models[name], task)["spearman"] if name in mine else None) for name in branches]
         yield [label if task == AVERAGE else "", task, *alone, best, gain]
