@@ -67,7 +67,7 @@ class NaivePAMFN:
         maps = {name: self.branch(name, [video[name] for video in videos]) for name in self.modalities}
         maps = {name: [self.feature_dropped(name, i, f) for i, f in enumerate(of)] for name, of in maps.items()}
         # Sec. III-B.2: the mixed features start as zeros, at the length of the first stage's output
-        state = [torch.zeros(len(x), 3 * self.recipe.width, dtype=x.dtype) for x in maps[self.modalities[0]][1]]
+        state = [torch.zeros(len(x), self.state_width(), dtype=x.dtype) for x in maps[self.modalities[0]][1]]
         for i in range(1, n + 1):
             before = [maps[name][i - 1] for name in self.modalities]
             after = [maps[name][i] for name in self.modalities]
@@ -117,23 +117,25 @@ class NaivePAMFN:
 
     # --- A stage of the mixed branch ---
 
+    def state_width(self) -> int:
+        return 3 * self.recipe.width
+
     def stage(self, i: int, state: Videos, before: list[Videos], after: list[Videos], said: Said) -> Videos:
         p, site = f"stages.{i - 1}", f"stage{i - 1}"
-        read = self.projected(f"{p}.afm.mix", before)
-        cross = [self.fusion_net(p, k, i, before, read) for k in range(self.recipe.fusion_nets)]  # [K][video]
-        decisions, masks = self.policy(p, i, before)
         mixed = self.mixed_block(f"{p}.mixed", state, first=i == 1)
         modal, weights = self.decoder(
             f"{p}.msfd.attention", mixed, after, None, -1, self.recipe.msfd_heads, f"{site}.msfd"
         )
-        queries = [torch.cat([c, m], dim=1) for c, m in zip(mixed, modal, strict=True)]
-        sign = -1 if self.recipe.cmfd_sign == "negative" else 1
-        read, _ = self.decoder(
-            f"{p}.cmfd.attention", queries, cross, masks, sign, self.recipe.cmfd_heads, f"{site}.cmfd"
-        )
+        decisions, softs = self.policy(p, i, before)
+        read = self.cross_decoder(p, [mixed, modal], self.fusion_nets(p, i, before), self.masks(decisions, softs), site)
         said.decisions.append(decisions)
         said.attention.append(weights)
-        return [torch.cat(three, dim=1) for three in zip(mixed, modal, read, strict=True)]
+        return beside([mixed, modal, read])
+
+    def cross_decoder(self, p: str, query: list[Videos], cross: list[Videos], masks: list[Tensor], site: str) -> Videos:
+        sign = -1 if self.recipe.cmfd_sign == "negative" else 1
+        heads = self.recipe.cmfd_heads
+        return self.decoder(f"{p}.cmfd.attention", beside(query), cross, masks, sign, heads, f"{site}.cmfd")[0]
 
     def mixed_block(self, p: str, xs: Videos, *, first: bool) -> Videos:
         exact = first and self.recipe.mixed_start == "exact"  # batch norm of a constant is its own bias
@@ -193,6 +195,10 @@ class NaivePAMFN:
 
     # --- Eq. 5 and 6: FusionNet k ---
 
+    def fusion_nets(self, p: str, i: int, before: list[Videos]) -> list[Videos]:
+        read = self.projected(f"{p}.afm.mix", before)
+        return [self.fusion_net(p, k, i, before, read) for k in range(self.recipe.fusion_nets)]  # [K][video]
+
     def fusion_net(self, p: str, k: int, i: int, before: list[Videos], read: list[Videos]) -> Videos:
         summed = []
         for v, alphas in enumerate(self.fusion_weights(f"{p}.afm.mix", k, read)):
@@ -210,40 +216,39 @@ class NaivePAMFN:
     def fusion_weights(self, p: str, k: int, read: list[Videos]) -> Videos:
         if self.recipe.fusion_design == "trunk":
             logits = [self.linear(f"{p}.channels.{m}", xs, k) for m, xs in enumerate(read)]
-            together = [torch.cat(of, dim=1) for of in zip(*logits, strict=True)]
+            together = beside(logits)
         else:
-            joined = [torch.cat(of, dim=1) for of in zip(*read, strict=True)]
+            joined = beside(read)
             hidden = [functional.relu(h) for h in self.linear(f"{p}.hidden", joined, k)]
             together = self.linear(f"{p}.weights", hidden, k)
         return [torch.softmax(x, dim=1) for x in together]
 
     # --- Eq. 7 to 10, and 12: PolicyNet's decision and its mask ---
 
-    def policy(self, p: str, i: int, before: list[Videos]) -> tuple[list[list[int]], list[Tensor]]:
-        joined = [torch.cat(of, dim=1) for of in zip(*before, strict=True)]
+    def policy(self, p: str, i: int, before: list[Videos]) -> tuple[list[list[int]], Videos]:
+        joined = beside(before)
         if self.recipe.policy_layers == 2:
             joined = [functional.relu(h) for h in self.linear(f"{p}.afm.policy.hidden", joined)]
         count = self.recipe.fusion_nets
         columns = [self.linear(f"{p}.afm.policy.logits", joined, k) for k in range(count)]
-        logits = self.pooled(i, [torch.cat(of, dim=1) for of in zip(*columns, strict=True)])
+        logits = self.pooled(i, beside(columns))
         noise = None
         if self.draws is not None:
             noise = self.draws.gumbel(f"stage{i - 1}.afm", (len(logits), max(map(len, logits)), count))
         tau = self.state["tau"].exp() if self.recipe.tau_form == "exp" else self.state["tau"]
         decisions: list[list[int]] = []
-        masks = []
+        softs = []
         for v, of_video in enumerate(logits):
-            decisions.append([])
-            rows = []
-            for t, o in enumerate(of_video):
-                noisy = torch.log(torch.softmax(o, dim=0)) + (0 if noise is None else noise[v, t])
-                decision = int(noisy.argmax()) + 1
-                soft = torch.exp(noisy / tau) / torch.exp(noisy / tau).sum()
-                hard = torch.tensor([0.0 if k <= decision else -1e9 for k in range(1, count + 1)], dtype=o.dtype)
-                rows.append(hard + soft - soft.detach())
-                decisions[-1].append(decision)
-            masks.append(torch.stack(rows))
-        return decisions, masks
+            noisy = [torch.log(torch.softmax(o, dim=0)) for o in of_video]
+            if noise is not None:
+                noisy = [n + noise[v, t] for t, n in enumerate(noisy)]
+            decisions.append([int(n.argmax()) + 1 for n in noisy])
+            softs.append(torch.stack([torch.exp(n / tau) / torch.exp(n / tau).sum() for n in noisy]))
+        return decisions, softs
+
+    def masks(self, decisions: list[list[int]], softs: Videos) -> Videos:
+        hard = [[[0.0 if k < c else -1e9 for k in range(self.recipe.fusion_nets)] for c in of] for of in decisions]
+        return [torch.tensor(h, dtype=s.dtype) + s - s.detach() for h, s in zip(hard, softs, strict=True)]
 
     def pooled(self, i: int, xs: Videos) -> Videos:
         return halved(xs) if i < self.recipe.stages else averaged(xs)
@@ -303,3 +308,8 @@ def halved(xs: Videos) -> Videos:
 def averaged(xs: Videos) -> Videos:
     """Returns the mean over all of a video's steps, as one step."""
     return [(sum(x) / len(x))[None] for x in xs]
+
+
+def beside(maps: list[Videos]) -> Videos:
+    """Returns several maps' features of each step as one."""
+    return [torch.cat(of, dim=1) for of in zip(*maps, strict=True)]

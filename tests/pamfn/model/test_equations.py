@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Sequence
-
 import pytest
 import torch
-from naive_pamfn import NaivePAMFN, Said
-from small_networks import batch, draws_of, network, videos
-from torch import Tensor
+from naive_compared import (
+    EXACT,
+    assert_same_gradients,
+    assert_same_statistics,
+    assert_says,
+    is_buffer,
+    naive,
+    naively,
+)
+from small_networks import batch, network, videos
 
 from pamfn.model.network import PAMFN
-from pamfn.model.output import Output
 from pamfn.recipe import Recipe, recipe
 from pamfn.replicas.cut import cut
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.segments import Segments
 
-EXACT = 1e-10
 SMALL = {"width": 8, "fusion_nets": 3, "head_dropout": 0.2, "tau_init": 2.0}
 CASES: dict[str, tuple[int, Recipe]] = {
     **{f"paper of {n} stages": (3, recipe("paper", **SMALL, stages=n)) for n in (2, 3, 4, 5)},
@@ -42,31 +43,6 @@ def _made(request: pytest.FixtureRequest) -> PAMFN:
     made = network(settings, modalities=modalities)
     made.fix([name for name in made.modalities if name not in settings.fine_tuned])
     return made
-
-
-def naively(made: PAMFN, replica: int, of: list[dict[str, Tensor]], noise: Noise | None = None) -> Said:
-    """Runs one replica, cut out, with loops."""
-    return naive(made, replica, noise)(of)
-
-
-def naive(made: PAMFN, replica: int, noise: Noise | None = None) -> NaivePAMFN:
-    """Returns one replica, cut out, as a network of loops."""
-    settings = dataclasses.replace(made.recipe, fusion_nets=made.fusion_axis.counts[replica])
-    fixed = tuple(n for n, b in made.branches.items() if not next(b.parameters()).requires_grad)
-    draws = None if noise is None else draws_of(noise, replica, made.replicas)
-    return NaivePAMFN(settings, cut(made, replica), made.modalities, training=made.training, fixed=fixed, draws=draws)
-
-
-def assert_says(output: Output, replica: int, said: Said, there: Sequence[int]) -> None:
-    """Asserts that the stacked network says of its videos ``there`` what the loops say of theirs."""
-    scores_B = output.score_RB[replica, list(there)]
-    torch.testing.assert_close(scores_B, torch.stack(said.scores), rtol=0, atol=EXACT)
-    for stage, (decisions, attention) in enumerate(zip(said.decisions, said.attention, strict=True)):
-        for mine, b in enumerate(there):
-            steps = len(decisions[mine])
-            assert output.decisions[stage][replica, b, :steps].tolist() == decisions[mine]
-            weights_HMT = output.attention[stage][replica, :, :, b, :steps]
-            torch.testing.assert_close(weights_HMT.detach(), attention[mine], rtol=0, atol=EXACT)
 
 
 def test_scoring_a_padded_batch_is_what_loops_over_videos_say(made):
@@ -97,13 +73,13 @@ def test_training_steps_are_what_loops_say_to_the_last_gradient_and_statistic(ma
     output = made(x, Segments(17) if lengths[0] == [17] * 4 else segments, noise)
     (output.score_RB * torch.tensor([[1.0, -2.0, 3.0, 0.5], [2.0, 1.0, -1.0, 4.0]])).sum().backward()
     for replica, reference in enumerate(references):
-        trained = {n: v.requires_grad_() for n, v in reference.state.items() if not _is_buffer(n)}
+        trained = {n: v.requires_grad_() for n, v in reference.state.items() if not is_buffer(n)}
         said = reference(of[replica])
         assert_says(output, replica, said, range(4))
         factors = [(1.0, -2.0, 3.0, 0.5), (2.0, 1.0, -1.0, 4.0)][replica]
         sum(f * s for f, s in zip(factors, said.scores, strict=True)).backward()
-        _assert_same_gradients(made, replica, trained)
-        _assert_same_statistics(made, replica, reference, before[replica])
+        assert_same_gradients(made, replica, trained)
+        assert_same_statistics(made, replica, reference, before[replica])
 
 
 def test_absent_videos_change_nothing_and_count_nowhere():
@@ -114,7 +90,7 @@ def test_absent_videos_change_nothing_and_count_nowhere():
     x, segments = batch(of)
     output = made(x, Segments(14, segments.lengths_RB, ragged=False), None)
     assert_says(output, 1, reference([of[1][0], of[1][2]]), [0, 2])
-    _assert_same_statistics(made, 1, reference, None)
+    assert_same_statistics(made, 1, reference, None)
 
 
 def test_zeros_that_count_as_segments_are_what_zeros_are_to_loops():
@@ -166,30 +142,3 @@ def test_a_temperature_of_its_own_changes_a_replicas_gradient_and_not_its_decisi
     assert torch.equal(decisions[0], decisions[1])
     assert torch.equal(gradients[0][:3], gradients[1][:3])
     assert not torch.allclose(gradients[0][3:], gradients[1][3:])
-
-
-def _is_buffer(name: str) -> bool:
-    return name.rsplit(".", 1)[-1] in ("running_mean", "running_var", "mean", "scale")
-
-
-def _assert_same_gradients(made: PAMFN, replica: int, trained: dict[str, Tensor]) -> None:
-    holder = copy.deepcopy(made)
-    for copied, parameter in zip(holder.parameters(), made.parameters(), strict=True):
-        copied.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-    gradients = cut(holder, replica)
-    largest = max(float(v.abs().max()) for n, v in gradients.items() if n in trained)
-    assert largest > 1e-3
-    for name, parameter in trained.items():
-        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        torch.testing.assert_close(gradients[name], expected, rtol=1e-8, atol=EXACT, msg=lambda m, n=name: f"{n}: {m}")
-
-
-def _assert_same_statistics(made: PAMFN, replica: int, reference: NaivePAMFN, before: dict[str, Tensor] | None) -> None:
-    after = cut(made, replica)
-    statistics = [name for name in after if _is_buffer(name)]
-    for name in statistics:
-        torch.testing.assert_close(
-            after[name], reference.state[name], rtol=0, atol=EXACT, msg=lambda m, n=name: f"{n}: {m}"
-        )
-    if before is not None:
-        assert any(not torch.equal(after[name], before[name]) for name in statistics)
