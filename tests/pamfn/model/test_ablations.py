@@ -1,67 +1,18 @@
-"""What an ablation is made of: its parameters, what of it learns, what it says, and what is refused (Sec. IV-F)."""
+"""What an ablation is made of, what it says, and what is refused (Sec. IV-F)."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from ablation_cases import ABLATIONS, CASES, LENGTHS, SMALL, D, K, M, made_of
 from small_networks import WIDTHS, batch, network, videos
 
 from pamfn.catalogue import MODELS
 from pamfn.model.network import PAMFN
 from pamfn.model.outline import forward_flops, parameters_by_part, shapes_by_stage, training_flops
-from pamfn.recipe import PRESETS, recipe
+from pamfn.recipe import recipe
 from pamfn.replicas.noise import Noise
 from pamfn.replicas.segments import Segments
-
-SMALL = {"width": 8, "fusion_nets": 2}
-D, M, K, HIDDEN = 8, 3, 2, 4
-MSFD, CMFD = 3 * (D * D + D), 2 * D * D + D + 2 * (D * D + D)  # query, key and value
-POLICY = M * D * D + D + K * (D + 1)
-NETS = M * (D * D + 3 * D) + K * (M * D * HIDDEN + HIDDEN + HIDDEN * M + M + 2 * (3 * D * D + 3 * D))
-LENGTHS = [[9, 4, 16, 21, 12, 7], [4, 21, 3, 16, 8, 13]]
-
-
-def mixed(inputs: int) -> int:
-    """Returns the parameters of a convolution block: two convolutions and a shortcut, each with its batch norm."""
-    return 3 * inputs * D + 3 * D * D + inputs * D + 3 * (D + 2 * D)
-
-
-FULL = 3 * (mixed(3 * D) + MSFD + NETS + POLICY + CMFD) + (3 * D + 1) + 1  # three stages, head, temperature
-CASES: dict[str, tuple[dict[str, object], int]] = {  # settings, and parameters beside the branches'
-    "full": ({}, FULL),
-    "without CMFD": ({"cmfd": "none"}, 3 * (mixed(2 * D) + MSFD) + 2 * D + 1),
-    "without MSFD": (
-        {"msfd": "none"},
-        3 * (mixed(2 * D) + NETS + POLICY + CMFD - D * D) + 2 * D + 1 + 1,  # CMFD's query has half the inputs
-    ),
-    "weighted CMFD": ({"cmfd": "weighted"}, FULL - 3 * (CMFD - K)),
-    "weighted MSFD": ({"msfd": "weighted"}, FULL - 3 * (MSFD - M)),
-    "both weighted": ({"msfd": "weighted", "cmfd": "weighted"}, FULL - 3 * (MSFD - M + CMFD - K)),
-    "unranked": ({"policy": "unranked"}, FULL - 3 * (CMFD - (D * D + D))),  # the value map alone
-    "unranked, weighted": ({"policy": "unranked", "cmfd": "weighted"}, FULL - 3 * CMFD),
-    "free": ({"policy": "free"}, FULL - 3 * POLICY - 1),
-    "first stage": (
-        {"fusing_stages": 1},
-        mixed(3 * D) + MSFD + NETS + POLICY + CMFD + mixed(3 * D) + mixed(D) + (D + 1) + 1,
-    ),
-    "first two stages": (
-        {"fusing_stages": 2},
-        2 * (mixed(3 * D) + MSFD + NETS + POLICY + CMFD) + mixed(3 * D) + (D + 1) + 1,
-    ),
-    "first stage without MSFD": (
-        {"fusing_stages": 1, "msfd": "none"},
-        mixed(2 * D) + NETS + POLICY + CMFD - D * D + mixed(2 * D) + mixed(D) + (D + 1) + 1,
-    ),
-}
-ABLATIONS = {name: settings for name, (settings, _) in CASES.items() if name != "full"}
-
-
-def made_of(settings: dict[str, object], preset: str = "paper") -> PAMFN:
-    """Returns a stirred network whose audio branch is trained."""
-    made = network(recipe(preset, **{**SMALL, **settings}))
-    made.fix(["rgb", "flow"])
-    return made
-
 
 # --- What it is made of ---
 
@@ -150,94 +101,6 @@ def test_an_ablation_classifies_segments_as_well(case):
     assert output.score_RB.shape == (2, 6)
 
 
-# --- What learns ---
-
-
-def unlearnt(made: PAMFN) -> set[str]:
-    """Returns the trained parameters that some steps, whose decisions differ, give no gradient in some row."""
-    made.train()
-    for step in range(4):
-        made(*batch(videos(made, LENGTHS)), Noise([3, 4], [step, step])).score_RB.square().sum().backward()
-    trained = {name: p for name, p in made.named_parameters() if p.requires_grad}
-    return {name for name, p in trained.items() if p.grad is None or not p.grad.reshape(len(p), -1).any(1).all()}
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("case", CASES)
-def test_every_trained_parameter_learns_but_those_that_nothing_can_depend_on(case, preset):
-    idle = unlearnt(made_of(CASES[case][0], preset))
-    of_zeros = {"stages.0.mixed.conv1.weight", "stages.0.mixed.shortcut.weight"}
-    assert of_zeros <= idle
-    for name in idle - of_zeros:
-        hidden_by_a_norm = name.endswith(".bias") and any(
-            part in name for part in ("linear", "conv", "projections", "trunks", "shortcut", "head.hidden")
-        )
-        the_same_for_all_tokens = name.endswith("attention.key.bias")
-        assert hidden_by_a_norm or the_same_for_all_tokens, name
-
-
-@pytest.mark.parametrize("case", ["unranked", "unranked, weighted"])
-def test_the_policy_learns_though_a_softmax_over_one_score_has_no_slope(case):
-    made = made_of(ABLATIONS[case]).train()
-    made(*batch(videos(made, LENGTHS)), Noise([3, 4], [8, 8])).score_RB.sum().backward()
-    assert made.tau.grad.abs().min() > 1e-9
-    for stage in made.stages:
-        assert stage.afm.policy.logits.weight.grad.flatten(1).abs().amax(1).min() > 1e-9
-
-
-@pytest.mark.parametrize(
-    ("settings", "read"),
-    [
-        ({}, 3),
-        ({"msfd": "none"}, 2),  # FusionNets read the stages before
-        ({"cmfd": "none"}, 3),
-        ({"fusing_stages": 1}, 1),
-        ({"fusing_stages": 2}, 2),
-        ({"fusing_stages": 1, "msfd": "none"}, 0),
-    ],
-)
-def test_the_blocks_of_a_branch_that_no_stage_reads_are_not_trained_and_change_no_score(settings, read):
-    made = made_of(settings).eval()
-    audio = made.branches["audio"]
-    assert [next(b.parameters()).requires_grad for b in audio.blocks] == [i < read for i in range(3)]
-    x, segments = batch(videos(made, LENGTHS))
-    scores = [made(x, segments, None).score_RB]
-    for block in (*audio.blocks[read:], *audio.blocks[:read]):
-        block.conv2.bias.data += 1
-        scores.append(made(x, segments, None).score_RB)
-    changed = [not torch.equal(now, before) for before, now in zip(scores, scores[1:], strict=False)]
-    assert changed == [False] * (3 - read) + [True] * read
-
-
-# --- In outline ---
-
-
-@pytest.mark.parametrize("model", [model.name for model in MODELS if model.name.startswith("pamfn")])
-def test_an_outline_tells_shapes_and_flops_of_every_ablation(model):
-    settings = recipe(**SMALL, model=model)
-    sketch = PAMFN(settings, WIDTHS, [0]).to("meta")
-    parts = parameters_by_part(sketch)
-    assert sum(parts.values()) == sum(p.numel() for p in PAMFN(settings, WIDTHS, [0]).parameters())
-    embedding, stages = shapes_by_stage(sketch, WIDTHS, 21)
-    assert embedding == (21, D)
-    assert [stage.branch for stage in stages] == [(10, D), (5, D), (1, D)]
-    for i, stage in enumerate(stages):
-        fuses = i < (settings.fusing_stages or 3)
-        nets, decided = fuses and settings.has_fusion_nets, fuses and settings.has_policy
-        steps = stage.branch[0]
-        assert stage.fused == ((K, steps, D) if nets else ())
-        assert stage.mask == ((steps, K) if decided else ())
-        assert stage.state == (steps, D * (1 + (fuses and settings.msfd != "none") + nets))
-    full = PAMFN(recipe(**SMALL), WIDTHS, [0]).to("meta")
-    ablated = model not in ("pamfn", "pamfn-one-stage")
-    fixed = [] if settings.phases == "one" else ["rgb", "flow"]
-    for flops in (
-        lambda of: forward_flops(of, WIDTHS, 21),
-        lambda of: training_flops(of, WIDTHS, 21, videos=2, fixed=fixed),
-    ):
-        assert (0 < flops(sketch) < flops(full)) if ablated else flops(sketch) == flops(full)
-
-
 def test_replicas_of_a_smaller_k_have_their_own_fusion_nets_on_and_no_others():
     settings = recipe(**SMALL, policy="free", cmfd="weighted")
     made = network(settings, seeds=(1, 2), fusion_nets=[1, 3]).eval()
@@ -270,3 +133,32 @@ def test_segments_that_all_count_need_no_lengths():
     made = made_of({"policy": "free", "msfd": "weighted"}).eval()
     x, segments = batch(videos(made, [[12, 12], [12, 12]]))
     assert torch.equal(made(x, Segments(12), None).score_RB, made(x, segments, None).score_RB)
+
+
+# --- In outline ---
+
+
+@pytest.mark.parametrize("model", [model.name for model in MODELS if model.name.startswith("pamfn")])
+def test_an_outline_tells_shapes_and_flops_of_every_ablation(model):
+    settings = recipe(**SMALL, model=model)
+    sketch = PAMFN(settings, WIDTHS, [0]).to("meta")
+    parts = parameters_by_part(sketch)
+    assert sum(parts.values()) == sum(p.numel() for p in PAMFN(settings, WIDTHS, [0]).parameters())
+    embedding, stages = shapes_by_stage(sketch, WIDTHS, 21)
+    assert embedding == (21, D)
+    assert [stage.branch for stage in stages] == [(10, D), (5, D), (1, D)]
+    for i, stage in enumerate(stages):
+        fuses = i < (settings.fusing_stages or 3)
+        nets, decided = fuses and settings.has_fusion_nets, fuses and settings.has_policy
+        steps = stage.branch[0]
+        assert stage.fused == ((K, steps, D) if nets else ())
+        assert stage.mask == ((steps, K) if decided else ())
+        assert stage.state == (steps, D * (1 + (fuses and settings.msfd != "none") + nets))
+    full = PAMFN(recipe(**SMALL), WIDTHS, [0]).to("meta")
+    ablated = model not in ("pamfn", "pamfn-one-stage")
+    fixed = [] if settings.phases == "one" else ["rgb", "flow"]
+    for flops in (
+        lambda of: forward_flops(of, WIDTHS, 21),
+        lambda of: training_flops(of, WIDTHS, 21, videos=2, fixed=fixed),
+    ):
+        assert (0 < flops(sketch) < flops(full)) if ablated else flops(sketch) == flops(full)
