@@ -295,6 +295,22 @@ def test_the_markdown_holds_the_same_cells() -> None:
     assert lines[-1] == f"- {section.notes[-1]}"
 
 
+def test_highlights_are_averaged_as_they_are_and_called_what_they_are() -> None:
+    folds = [{f"val_spearman.{topic}.fold{i}": value + 0.01 * i for i in range(3)} for topic, value in (("dog", 0.6),)]
+    folds += [{name.replace("dog", "surfing"): value + 0.2 for name, value in folds[0].items()}]
+    values = [{"model": "pamfn", "lr_scale": 1.0}, {"model": "branch:rgb", "lr_scale": 1.0}]
+    lower = {name: value - (0.1 if "fold1" in name else 0.2) for name, value in (folds[0] | folds[1]).items()}
+    trials = [trial(0, values[0], folds[0] | folds[1]), trial(1, values[1], lower)]
+    asked = space_of("model", ("pamfn", "branch:rgb"), classes=("dog", "surfing"), preset="highlights")
+    (section,) = sections(results_of(asked, trials))
+    row = rows_of(section)["", "branch:rgb"]
+    assert row["dog"].text == f"{0.61 - 0.5 / 3:.3f}"
+    assert row[section.head[-2]].text == f"{-0.5 / 3:.3f}"
+    assert row["dog"].paper == row[section.head[-2]].paper == ""
+    assert section.notes[0].startswith("Each cell: mean average precision on 5 held-out folds")
+    assert "Fisher" not in section.notes[0]
+
+
 def test_there_is_no_table_before_there_is_a_score() -> None:
     trials = [trial(0, {"model": "pamfn", "lr_scale": 1.0}, {}, reason="")]
     assert sections(results_of(space_of("model", ("pamfn", "avg")), trials)) == []

@@ -33,7 +33,8 @@ class Entry:
         best: Of its trials that ran their full budget, the one with the highest mean over folds; None without any.
         tried: How many it was chosen from.
         waiting: Why its other trials have no say: each one's ``status_reason``, ``running`` for one that runs.
-        z_CJ: The best trial's scores on Fisher's z scale, seeds averaged, shape (classes, folds); None if not whole.
+        z_CJ: The best trial's scores, seeds averaged, shape (classes, folds); None if not whole. Correlations are on
+            Fisher's z scale, mean average precisions as they are.
     """
 
     value: Any
@@ -57,12 +58,14 @@ class Comparison:
         classes: The classes, by which scores are told.
         entries: One a value, in the order of the space file.
         reference: The first trial's, which the others are held against.
+        fisher: Whether scores are correlations, on Fisher's z scale; else mean average precisions.
     """
 
     setting: str
     classes: tuple[str, ...]
     entries: tuple[Entry, ...]
     reference: Entry
+    fisher: bool = True
 
 
 def compared(space: Space) -> str | None:
@@ -85,7 +88,7 @@ def comparison(results: StudyResults) -> Comparison | None:
     entries = tuple(_entry(results, setting, value, labels) for value in domain.values)
     first = results.space.first_point()[setting]
     reference = next(entry for entry in entries if same_value(entry.value, first))
-    return Comparison(setting, _classes(results.space, labels), entries, reference)
+    return Comparison(setting, _classes(results.space, labels), entries, reference, are_correlations(results.space))
 
 
 def chosen(space: Space, setting: str, best: TrialResult) -> dict[str, Any]:
@@ -94,21 +97,28 @@ def chosen(space: Space, setting: str, best: TrialResult) -> dict[str, Any]:
     return {name: best.values[name] for name in others if matters(name, space.search, best.values)}
 
 
+def are_correlations(space: Space) -> bool:
+    """Returns whether networks are judged by Spearman's correlation; else they find highlights."""
+    return bool(space.value("task") == "score")
+
+
 def _entry(results: StudyResults, setting: str, value: Any, labels: Sequence[str]) -> Entry:
     mine = [trial for trial in results.trials if same_value(trial.values.get(setting), value)]
     scored = {trial.trial_id for trial in results.ranked() if trial.finished}
     finished = [trial for trial in mine if trial.trial_id in scored]
     best = max(finished, key=lambda trial: trial.score, default=None)
     waiting = tuple(trial.reason or "running" for trial in mine if trial.trial_id not in scored)
-    return Entry(value, best, len(finished), waiting, None if best is None else _scores(best, labels))
+    return Entry(value, best, len(finished), waiting, _scores(best, labels, are_correlations(results.space)))
 
 
-def _scores(trial: TrialResult, labels: Sequence[str]) -> Array | None:
-    """Returns a trial's scores by class and fold on Fisher's z scale; None if a fold of a class is missing."""
+def _scores(trial: TrialResult | None, labels: Sequence[str], fisher: bool) -> Array | None:
+    """Returns a trial's scores by class and fold; None if a fold of a class is missing."""
+    if trial is None:
+        return None
     found: dict[str, dict[int, float]] = {label: {} for label in labels}
     for name, score in trial.folds.items():
         if (match := _FOLD.fullmatch(name)) and (match["task"] or "") in found:
-            found[match["task"] or ""][int(match["fold"])] = fisher_z(score)
+            found[match["task"] or ""][int(match["fold"])] = fisher_z(score) if fisher else score
     folds = sorted(next(iter(found.values()), {}))
     if not folds or any(sorted(mine) != folds for mine in found.values()):
         return None

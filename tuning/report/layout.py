@@ -168,7 +168,7 @@ def _block(
     adjusted = iter(holm([gap.p for gap in gaps if gap is not None]))
     lines = []
     for (entry, label, group, row), gap in zip(rows, gaps, strict=True):
-        difference = None if gap is None else Difference(back(gap, _level(comparison.reference)), next(adjusted))
+        difference = None if gap is None else _difference(gap, comparison, next(adjusted))
         lines.append(Line(entry, label, group, row, tuple(_cells(entry, comparison)), difference))
     return Block(title, table, tuple(lines))
 
@@ -181,8 +181,10 @@ def _gap(entry: Entry, reference: Entry) -> Estimate | None:
     return corrected(mine_J - other_J)
 
 
-def _level(reference: Entry) -> float:
-    return float(reference.z_J.mean()) if reference.z_J is not None else 0.0
+def _difference(gap: Estimate, comparison: Comparison, p: float) -> Difference:
+    other_J = comparison.reference.z_J
+    level = 0.0 if other_J is None else float(other_J.mean())
+    return Difference(back(gap, level, fisher=comparison.fisher), p)
 
 
 def _cells(entry: Entry, comparison: Comparison) -> Iterator[Told | None]:
@@ -191,4 +193,4 @@ def _cells(entry: Entry, comparison: Comparison) -> Iterator[Told | None]:
         return
     for z_J in (*entry.z_CJ, entry.z_J):
         found = corrected(z_J)
-        yield None if found is None else back(found)
+        yield None if found is None else back(found, fisher=comparison.fisher)

@@ -11,10 +11,10 @@ from tuning.report.layout import Block
 from tuning.report.paired import SURE
 from tuning.tracking import StudyResults
 
+SCORE, PRECISION = ("Spearman's correlation", "by Fisher's z "), ("mean average precision", "")
 MEASURED = (
-    "Each cell: Spearman's correlation on {folds} held-out folds of the training split at the last epoch, averaged by "
-    "Fisher's z over folds and {seeds}; in brackets its 95% t interval over folds, the seeds of a fold averaged first, "
-    "with Nadeau and Bengio's correction for training sets that overlap ({freedom}). It is wider than the interval "
+    "Each cell: {score} on {folds} held-out folds of the training split at the last epoch, averaged {how}over folds "
+    "and {seeds}; in brackets its 95% t interval over folds, the seeds of a fold averaged first, with Nadeau and Bengio's correction for training sets that overlap ({freedom}). It is wider than the interval "
     "beside the best trial, which takes the folds of all classes for independent."
 )
 DIFFERENCES = (
@@ -46,7 +46,9 @@ def notes(block: Block, found: Comparison, results: StudyResults) -> Iterator[st
     """
     evaluation = results.space.evaluation
     freedom = counted(evaluation.folds - 1, "degree") + " of freedom"
-    yield MEASURED.format(folds=evaluation.folds, seeds=counted(evaluation.seeds, "seed"), freedom=freedom)
+    score, how = SCORE if found.fisher else PRECISION
+    seeds = counted(evaluation.seeds, "seed")
+    yield MEASURED.format(score=score, how=how, folds=evaluation.folds, seeds=seeds, freedom=freedom)
     yield from _choice(block)
     if block.differences:
         sure = sum(difference.p <= SURE for difference in block.differences)

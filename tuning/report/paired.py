@@ -72,14 +72,17 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def back(estimate: Estimate, beside: float = 0.0) -> tuple[float, float, float]:
+def back(estimate: Estimate, beside: float = 0.0, *, fisher: bool = True) -> tuple[float, float, float]:
     """Returns mean, low and high of an estimate on Fisher's z scale as correlations.
 
     Args:
         estimate: The estimate; a difference to what is ``beside`` it.
         beside: The z score that it is a difference to. The correlations are differences to that one's then: the first
             is exactly that of the two averages, and the interval holds zero where that of z does.
+        fisher: Whether it is on Fisher's scale; else it is returned as it is.
     """
+    if not fisher:
+        return estimate.mean, estimate.low, estimate.high
     at = math.tanh(beside)
     low, mean, high = (math.tanh(beside + z) - at for z in (estimate.low, estimate.mean, estimate.high))
     return mean, low, high
