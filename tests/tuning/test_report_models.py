@@ -163,8 +163,9 @@ def test_table_iv_of_other_streams_has_the_data_s_own_names_and_no_figures() -> 
     assert ("Unimodality methods", "dspec") in rows
     row = rows["PAMFN", "dspec, pros"]
     assert row["child"].paper == row["average"].paper == ""
-    assert row[section.head[-2]].paper == "paper -0.076 on Rhythmic Gymnastics, -0.064 on Fis-V"
+    assert row[section.head[-2]].paper == "paper -0.076, -0.064"
     assert "as context" in " ".join(section.notes)
+    assert "on Rhythmic Gymnastics and Fis-V in this order" in " ".join(section.notes)
 
 
 def test_values_of_another_setting_are_a_table_when_only_the_learning_rate_goes_with_them() -> None:

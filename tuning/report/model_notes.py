@@ -14,8 +14,9 @@ from tuning.tracking import StudyResults
 SCORE, PRECISION = ("Spearman's correlation", "by Fisher's z "), ("mean average precision", "")
 MEASURED = (
     "Each cell: {score} on {folds} held-out folds of the training split at the last epoch, averaged {how}over folds "
-    "and {seeds}; in brackets its 95% t interval over folds, the seeds of a fold averaged first, with Nadeau and Bengio's correction for training sets that overlap ({freedom}). It is wider than the interval "
-    "beside the best trial, which takes the folds of all classes for independent."
+    "and {seeds}; in brackets its 95% t interval over folds, the seeds of a fold averaged first, with Nadeau and "
+    "Bengio's correction for training sets that overlap ({freedom}). It is wider than the interval beside the best "
+    "trial, which takes the folds of all classes for independent."
 )
 DIFFERENCES = (
     "Differences are paired by fold and seed, with the same correction, on the average over classes; each interval is "
@@ -29,8 +30,8 @@ NOT_COMPARABLE = (
 )
 CONTEXT = (
     "The paper has no figures for these classes. In grey italics below a difference, as context, how far the same row "
-    "lies from the full model there, on {data}: other data, and the epoch that does best on the test split. Its scores "
-    "would say nothing beside these."
+    "lies from the full model there, on {data} in this order: other data, and the epoch that does best on the test "
+    "split. Its scores would say nothing beside these."
 )
 PLANTED = "These data are planted: they share the paper's names, and no more."
 FIGURE_6 = "Figure 6 is drawn, not printed: of its points only the best average of each data set is known as a number."

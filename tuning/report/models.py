@@ -138,8 +138,7 @@ def _told(told: Told | None, paper: str) -> Cell:
 def _difference(line: Line, block: Block, found: Comparison) -> Iterator[Cell]:
     drops = block.table.drops(line.row) if block.table and line.row else {}
     there = [data for data in drops if line.row and set(found.classes) & set(line.row.figures[data])]
-    paper = ", ".join(f"{drops[data]:+.3f}" + ("" if there else f" on {data}") for data in there or drops)
-    paper = f"paper {paper}" if paper else ""
+    paper = f"paper {', '.join(f'{drops[data]:+.3f}' for data in there or drops)}" if drops else ""
     if line.difference is None:
         yield Cell("reference" if line.entry is found.reference else "-", "", paper)
         yield Cell("")
