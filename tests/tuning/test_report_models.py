@@ -235,6 +235,17 @@ def test_below_stands_how_it_was_chosen_what_is_corrected_and_why_the_paper_is_n
     assert "planted" in " ".join(sections(dataclasses.replace(results, space=space))[0].notes)
 
 
+def test_rows_whose_best_rate_is_the_last_on_its_side_are_counted() -> None:
+    levels = {1.0: 0.5, 0.3: 0.5, 3.0: 0.5}
+    best = {"pamfn": 3.0, "avg": 3.0, "cat": 0.3, "weighted": 1.0}
+    tried = [(model, rate, level + 0.1 * (best[model] == rate)) for model in best for rate, level in levels.items()]
+    trials = [trial(i, {"model": m, "lr_scale": r}, folds_of(z, RG)) for i, (m, r, z) in enumerate(tried)]
+    said = sections(results_of(space_of("model", tuple(best)), trials))[0].notes
+    assert "1 row took the lowest learning rate there was: a wider search may find a better." in said
+    assert "2 rows took the highest learning rate there was: a wider search may find a better." in said
+    assert not any("learning rate there was" in note for note in sections(table_v())[0].notes)
+
+
 def test_parameters_stand_beside_the_paper_s_in_the_tables_that_have_them() -> None:
     rows = rows_of(sections(compared(dict.fromkeys(["pamfn", "joint-va", "msaf", "umt"], 0.8)))[0])
     assert (rows["", "UMT"]["weights"].text, rows["", "UMT"]["weights"].paper) == ("1.23M", "paper 3.78M")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pamfn.data.rules import counted
 from pamfn.published import DATA_SETS
-from tuning.report.comparing import MODEL, Comparison
+from tuning.domains import ChoiceDomain
+from tuning.report.comparing import MODEL, RATE, Comparison
 from tuning.report.layout import Block
 from tuning.report.paired import SURE
 from tuning.tracking import StudyResults
@@ -51,6 +52,7 @@ def notes(block: Block, found: Comparison, results: StudyResults) -> Iterator[st
     seeds = counted(evaluation.seeds, "seed")
     yield MEASURED.format(score=score, how=how, folds=evaluation.folds, seeds=seeds, freedom=freedom)
     yield from _choice(block)
+    yield from _edges(block, results)
     if block.differences:
         sure = sum(difference.p <= SURE for difference in block.differences)
         count = len(block.differences)
@@ -66,6 +68,17 @@ def _choice(block: Block) -> Iterator[str]:
             f"Each row is the best of the settings tried for it ({words}), chosen by the mean over these same folds: "
             "all cells are slightly optimistic, those of rows with more tries a little more."
         )
+
+
+def _edges(block: Block, results: StudyResults) -> Iterator[str]:
+    """Yields how many rows may be better than shown, as their best rate is the last that was tried on its side."""
+    domain = results.space.search.get(RATE)
+    if not isinstance(domain, ChoiceDomain) or len(domain.values) < 3:
+        return
+    taken = [line.entry.best.values.get(RATE) for line in block.lines if line.entry.best and line.entry.tried > 1]
+    for rate, word in ((min(domain.values), "lowest"), (max(domain.values), "highest")):
+        if number := taken.count(rate):
+            yield f"{counted(number, 'row')} took the {word} learning rate there was: a wider search may find a better."
 
 
 def _paper(block: Block, found: Comparison, *, planted: bool) -> Iterator[str]:
