@@ -20,6 +20,7 @@ from torch import nn
 
 from pamfn.architectures import outline, step_flops
 from pamfn.catalogue import MODELS, Model
+from pamfn.catalogue import PAMFN as PAMFN_BUILDER
 from pamfn.model.network import PAMFN
 from pamfn.model.outline import forward_flops, parameters_by_part, shapes_by_stage
 from pamfn.recipe import PRESETS, Recipe, own_options, recipe
@@ -70,17 +71,24 @@ def describe(preset: str, settings: Recipe) -> dict[str, Any]:
         "model": settings.model,
         "preset": preset,
         "summary": model.summary,
-        "settings": {name: getattr(settings, name) for name in (*OPTIONS, "clip", "batch_size")},
+        "settings": {name: getattr(settings, name) for name in _shaping(settings)},
         "options": {name: dict(settings.options).get(name, default) for name, default in own_options(model.name)},
         "modalities": read,
         "modules": modules,
         "unused": unused,
         "parameters": total,
         "published_parameters": model.parameters and round(model.parameters * 1e6),
+        "published_note": model.counted,
         "unused_parameters": sum(unused.values()),
         "fixed_parameters": sum(modules[f"branches.{name}"] for name in fixed),
         **_work(settings, network, read),
     }
+
+
+def _shaping(settings: Recipe) -> list[str]:
+    """Returns the settings that say how large a network and its batches are."""
+    own = {"fusion_nets": settings.has_fusion_nets, "head_reduction": settings.of.builder == PAMFN_BUILDER}
+    return [name for name in (*OPTIONS, "clip", "batch_size") if own.get(name, True)]
 
 
 def _work(settings: Recipe, network: nn.Module, read: dict[str, int]) -> dict[str, Any]:
@@ -133,20 +141,25 @@ def _lines(of: dict[str, Any]) -> list[str]:
         ),
         "modalities: " + ", ".join(f"{name} {width}" for name, width in of["modalities"].items()),
         "",
-        *_table([("module", "parameters"), *((n, f"{v:,}") for n, v in of["modules"].items())]),
+        *(
+            _table([("module", "parameters"), *((n, f"{v:,}") for n, v in of["modules"].items())])
+            if of["modules"]
+            else []
+        ),
         *_unused_lines(of["unused"]),
         "",
-        f"total {of['parameters']:,} parameters{_published(of)}",
-        f"  of these fixed in phase 2: {of['fixed_parameters']:,}",
+        f"total {of['parameters']:,} parameters" if of["modules"] else "fitted by a formula",
+        *_published(of),
+        *([f"  of these fixed in phase 2: {of['fixed_parameters']:,}"] if of["modules"] else []),
         *([f"  of these unused: {of['unused_parameters']:,}"] if of["unused"] else []),
         *_shape_lines(of),
         *_flop_lines(of),
     ]
 
 
-def _published(of: dict[str, Any]) -> str:
-    count = of["published_parameters"]
-    return f" (published: {count / 1e6:.2f}M)" if count and of["model"] != "pamfn" else ""
+def _published(of: dict[str, Any]) -> list[str]:
+    count, why = of["published_parameters"], of["published_note"]
+    return [f"  published: {count / 1e6:.2f}M{why and '; '}{why}"] if count else []
 
 
 def _shape_lines(of: dict[str, Any]) -> list[str]:
@@ -164,6 +177,10 @@ def _flop_lines(of: dict[str, Any]) -> list[str]:
         f"forward, one video: {of['flops']['forward'] / 1e9:.2f} GFLOP",
         f"{step}, {of['settings']['batch_size']} videos: {of['flops']['training_step'] / 1e9:.1f} GFLOP",
     ]
+
+
+def _module_lines(modules: dict[str, int]) -> list[str]:
+    return _table([("module", "parameters"), *((n, f"{v:,}") for n, v in modules.items())]) if modules else []
 
 
 def _unused_lines(unused: dict[str, int]) -> list[str]:
