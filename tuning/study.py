@@ -21,6 +21,7 @@ from pamfn.data.shards import read_table_of_contents
 from pamfn.phases.replica import Task
 from pamfn.recipe import Recipe
 from tuning.faults import UNSET, Fault, SpaceError
+from tuning.score_metric import ScoreMetric, metric_of
 from tuning.sections import Scheduler, Synthetic
 from tuning.space import Draft
 from tuning.space_model import Space
@@ -74,6 +75,11 @@ class Study:
     def seed(self) -> int:
         """The seed of everything random in this study."""
         return self.space.seed
+
+    @property
+    def metric(self) -> ScoreMetric:
+        """What its networks are judged by."""
+        return metric_of(self.space)
 
     def rungs(self, recipe: Recipe) -> tuple[float, ...]:
         """Returns the shares of the full budget at which a trial is judged; the last is 1.0.

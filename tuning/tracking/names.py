@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tuning.score_metric import SPEARMAN, ScoreMetric
+
 SHORT = {"fusion_nets": "K", "tau_init": "tau", "lr": "lr", "stages": "N"}
 """Searched settings that a run's name writes as the paper does, in this order; others follow under their own names."""
 
@@ -80,10 +82,11 @@ def legal(name: str) -> str:
     return _FORBIDDEN.sub("_", name)
 
 
-def score_metrics(replicas: Iterable[str]) -> dict[str, tuple[str, ...]]:
+def score_metrics(replicas: Iterable[str], metric: ScoreMetric = SPEARMAN) -> dict[str, tuple[str, ...]]:
     """Maps each replica, ``task/fold0/seed0``, to the metrics its score is averaged into.
 
-    That is ``val_spearman.fold0`` with one task, ``val_spearman.Ball`` and ``val_spearman.Ball.fold0`` with several.
+    That is ``val_spearman.fold0`` with one task, ``val_spearman.Ball`` and ``val_spearman.Ball.fold0`` with several,
+    and ``val_map`` where ``metric`` is that.
     Levels are parted by dots: MLflow's chart view gives names with a slash sections of their own above all others, and
     the study's own metric would be the last thing on the page. Tasks whose names differ only in characters that MLflow
     refuses get a number.
@@ -91,10 +94,10 @@ def score_metrics(replicas: Iterable[str]) -> dict[str, tuple[str, ...]]:
     split = {name: tuple(name.rsplit("/", 2)[:2]) for name in replicas}
     tasks = list(dict.fromkeys(task for task, _ in split.values()))
     if len(tasks) == 1:
-        return {name: (f"val_spearman.{fold}",) for name, (_, fold) in split.items()}
+        return {name: (f"{metric.held_out}.{fold}",) for name, (_, fold) in split.items()}
     labels = _distinct([legal(task).strip(". ") or "task" for task in tasks])
-    metric = {task: f"val_spearman.{label}" for task, label in zip(tasks, labels, strict=True)}
-    return {name: (metric[task], f"{metric[task]}.{fold}") for name, (task, fold) in split.items()}
+    named = {task: f"{metric.held_out}.{label}" for task, label in zip(tasks, labels, strict=True)}
+    return {name: (named[task], f"{named[task]}.{fold}") for name, (task, fold) in split.items()}
 
 
 def _distinct(labels: Iterable[str]) -> list[str]:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pamfn.metrics import fisher_mean
+from tuning.score_metric import SPEARMAN, ScoreMetric
 from tuning.tracking.names import score_metrics
 
 
-def point_metrics(point: Mapping[str, Any]) -> dict[str, float]:
+def point_metrics(point: Mapping[str, Any], metric: ScoreMetric = SPEARMAN) -> dict[str, float]:
     """Returns the metrics of one point of a trial's curve.
 
     A number that is not finite becomes NaN: MLflow stores infinity as the largest float there is, which leaves nothing
@@ -18,12 +18,13 @@ def point_metrics(point: Mapping[str, Any]) -> dict[str, float]:
 
     Args:
         point: ``val_spearman``, ``loss``, ``constant`` and, for every replica, ``scores`` (see :mod:`tuning.trial`).
+        metric: What the scores are.
     """
-    found = {"val_spearman": point.get("val_spearman"), "train_loss": point.get("loss")}
+    found = {metric.held_out: point.get("val_spearman"), "train_loss": point.get("loss")}
     metrics = {name: finite_or_nan(value) for name, value in found.items() if value is not None}
     if point.get("constant"):
         metrics["constant_replicas"] = float(point["constant"])
-    return metrics | _averages(point.get("scores") or {})
+    return metrics | _averages(point.get("scores") or {}, metric)
 
 
 def finite_or_nan(value: float) -> float:
@@ -31,10 +32,10 @@ def finite_or_nan(value: float) -> float:
     return float(value) if math.isfinite(value) else math.nan
 
 
-def _averages(scores: Mapping[str, float]) -> dict[str, float]:
-    """Returns the Fisher-z mean of every task and of every fold; NaN in one replica makes its averages NaN."""
+def _averages(scores: Mapping[str, float], metric: ScoreMetric) -> dict[str, float]:
+    """Returns the average of every task and of every fold; NaN in one replica makes its averages NaN."""
     groups: dict[str, list[float]] = {}
-    for replica, metrics in score_metrics(scores).items():
-        for metric in metrics:
-            groups.setdefault(metric, []).append(finite_or_nan(scores[replica]))
-    return {metric: fisher_mean(values) for metric, values in groups.items()}
+    for replica, names in score_metrics(scores, metric).items():
+        for name in names:
+            groups.setdefault(name, []).append(finite_or_nan(scores[replica]))
+    return {name: metric.average(values) for name, values in groups.items()}

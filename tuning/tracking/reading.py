@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.domains import ChoiceDomain
+from tuning.score_metric import ScoreMetric, metric_of
 from tuning.space_model import Space
 from tuning.tracking.experiment import find_runs, newest_study_run
 from tuning.tracking.location import TrackingError, absolute, client_of
@@ -20,7 +20,6 @@ from tuning.tracking.space_text import space_of
 from tuning.tracking.told import ToldClient
 
 FINAL_FILE = "final.json"
-_FOLD = re.compile(r"val_spearman\.(?:(?P<task>.+)\.)?fold\d+")
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,11 @@ class StudyResults:
     final: Mapping[str, Any] | None = None
     modalities: tuple[str, ...] = ()
 
+    @property
+    def metric(self) -> ScoreMetric:
+        """What its networks are judged by."""
+        return metric_of(self.space)
+
     def ranked(self) -> tuple[TrialResult, ...]:
         """Returns the trials that have a score, best first.
 
@@ -141,9 +145,9 @@ def _final(client: Any, study_run: str) -> Mapping[str, Any] | None:
 
 
 def _trial(client: Any, run: Any, space: Space) -> TrialResult:
-    metrics, tags = dict(run.data.metrics), dict(run.data.tags)
-    history = client.get_metric_history(run.info.run_id, "val_spearman") if "val_spearman" in metrics else []
-    named = {"objective", "best_val_spearman", "epochs_trained", "train_seconds", "train_loss", "constant_replicas"}
+    metrics, tags, judged = dict(run.data.metrics), dict(run.data.tags), metric_of(space)
+    history = client.get_metric_history(run.info.run_id, judged.held_out) if judged.held_out in metrics else []
+    named = {"objective", judged.best, "epochs_trained", "train_seconds", "train_loss", "constant_replicas"}
     return TrialResult(
         trial_id=tags["trial_id"],
         name=str(run.info.run_name),
@@ -153,12 +157,12 @@ def _trial(client: Any, run: Any, space: Space) -> TrialResult:
         first=tags.get("first") == "true",
         rung=int(tags.get("rung", -1)),
         score=metrics.get("objective", math.nan),
-        best=metrics.get("best_val_spearman", math.nan),
+        best=metrics.get(judged.best, math.nan),
         epochs=int(metrics.get("epochs_trained", 0)),
         seconds=metrics.get("train_seconds", 0.0),
         curve=tuple(sorted((int(point.step), float(point.value)) for point in history)),
-        folds={key: value for key, value in metrics.items() if _FOLD.fullmatch(key)},
-        scalars={k: v for k, v in metrics.items() if k not in named and not k.startswith("val_spearman")},
+        folds={key: value for key, value in metrics.items() if judged.fold_in(key)},
+        scalars={k: v for k, v in metrics.items() if k not in named and not k.startswith(judged.held_out)},
     )
 
 

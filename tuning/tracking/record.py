@@ -10,6 +10,7 @@ from typing import Any
 
 from tuning.conditions import only_when
 from tuning.domains import ChoiceDomain, Domain, describe
+from tuning.score_metric import SPEARMAN, ScoreMetric
 from tuning.study import Study
 
 
@@ -46,6 +47,7 @@ class StudyRecord:
         shared: All other settings and the protocol, the same for every trial.
         first: The first trial's searched values (the paper's configuration).
         trials: How many trials were asked for.
+        metric: What its networks are judged by; its metrics have names of it.
     """
 
     name: str
@@ -59,6 +61,7 @@ class StudyRecord:
     shared: Mapping[str, Any]
     first: Mapping[str, Any]
     trials: int
+    metric: ScoreMetric = SPEARMAN
 
     @classmethod
     def of(cls, study: Study, profile: Mapping[str, Any] | None = None) -> StudyRecord:
@@ -82,6 +85,7 @@ class StudyRecord:
             shared=_shared(study),
             first=space.first_point(),
             trials=space.budget.trials,
+            metric=study.metric,
         )
 
 

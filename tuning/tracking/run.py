@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuning.score_metric import SPEARMAN, ScoreMetric
 from tuning.tracking.experiment import dataset_input
 from tuning.tracking.points import finite_or_nan, point_metrics
 from tuning.tracking.record import DataRecord
@@ -20,18 +21,20 @@ class RunWriter:
     Args:
         client: An ``MlflowClient``.
         run: The run as MLflow has it; everything on it is taken as written.
+        metric: What the points of its curve are scores of.
     """
 
-    def __init__(self, client: Any, run: Any) -> None:
+    def __init__(self, client: Any, run: Any, metric: ScoreMetric = SPEARMAN) -> None:
         self.run_id = str(run.info.run_id)
         self.status = str(run.info.status)
         self.tags: dict[str, str] = dict(run.data.tags)
         self._began = int(run.info.start_time or 0)
-        self._client = client
+        self._client, self._metric = client, metric
         self._scalars: dict[str, float] = dict(run.data.metrics)
         self.parameters: dict[str, str] = dict(run.data.params)
         self._has_data = bool(run.inputs and run.inputs.dataset_inputs)
-        curve = client.get_metric_history(self.run_id, "val_spearman") if "val_spearman" in self._scalars else []
+        score = metric.held_out
+        curve = client.get_metric_history(self.run_id, score) if score in self._scalars else []
         self._steps = {int(metric.step) for metric in curve}
 
     def describe(self, parameters: Mapping[str, str], data: DataRecord) -> None:
@@ -62,7 +65,7 @@ class RunWriter:
             step = int(point["epoch"])
             if step in self._steps or step in steps:
                 continue
-            metrics = [Metric(key, value, now, step) for key, value in point_metrics(point).items()]
+            metrics = [Metric(key, value, now, step) for key, value in point_metrics(point, self._metric).items()]
             if len(batch) + len(metrics) > METRICS_A_REQUEST:
                 self._send(batch, steps)
                 batch, steps = [], []

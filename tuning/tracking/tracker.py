@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from pamfn.metrics import fisher_mean
+from tuning.score_metric import ScoreMetric
 from tuning.search.folds import fold_scores, waits_for_folds
 from tuning.tracking.experiment import find_runs, newest_study_run, open_experiment
 from tuning.tracking.location import absolute, alone, client_of
@@ -58,9 +58,9 @@ class Tracker:
         self._client: Any = ToldClient(client, self.uri)
         self._source = source_tags()
         former = newest_study_run(self._client, self.experiment_id) if resume else None
-        self._study = RunWriter(self._client, former or self._create({"kind": "study"}, f"study {record.name}"))
+        self._study = self._writer(former or self._create({"kind": "study"}, f"study {record.name}"))
         runs = find_runs(self._client, self.experiment_id, self._study.run_id) if former else []
-        self._trials = {run.data.tags["trial_id"]: RunWriter(self._client, run) for run in runs}
+        self._trials = {run.data.tags["trial_id"]: self._writer(run) for run in runs}
         self._open()
 
     @property
@@ -91,7 +91,7 @@ class Tracker:
             tags = {"kind": "trial", "trial_id": trial_id, "study_run": self._study.run_id}
             tags |= {"first": "true"} if dict(config) == dict(self.record.first) else {}
             run = self._create(tags, run_name(config) or trial_id)
-            self._trials[trial_id] = RunWriter(self._client, run)
+            self._trials[trial_id] = self._writer(run)
         run = self._trials[trial_id]
         run.describe(parameters(config, self.record.log_scaled, self.record.shared), self.record.data)
         run.update({}, {"waits": ""} if run.tags.get("waits") else {})
@@ -100,8 +100,8 @@ class Tracker:
 
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Writes a result of Tune: the new points of its curve, and the trial as of now in numbers and tags."""
-        run = self._trials[trial_id]
-        run.update(_scalars(result), _tags(result))  # first: the compare page preselects the metric written first
+        run, scalars = self._trials[trial_id], _scalars(result, self.record.metric)
+        run.update(scalars, _tags(result))  # first: the compare page preselects the metric written first
         run.add_points(result.get("curve") or [])
 
     def trial_waits(self, trial_id: str, rung: int) -> None:
@@ -158,6 +158,9 @@ class Tracker:
         self._study.update({}, {"status_reason": status, **self._counts(), **(tags or {})})
         self._study.close(STATUS.get(status, "FINISHED"))
 
+    def _writer(self, run: Any) -> RunWriter:
+        return RunWriter(self._client, run, self.record.metric)
+
     def _create(self, tags: Mapping[str, str], name: str) -> Any:
         record = self.record
         shared = {"study": record.name, "seed": str(record.seed), "space_digest": record.space_digest}
@@ -182,21 +185,21 @@ def first_word(reason: str) -> str:
     return reason.replace(":", " ").split(" ")[0]
 
 
-def _scalars(result: Mapping[str, Any]) -> dict[str, float]:
+def _scalars(result: Mapping[str, Any], metric: ScoreMetric) -> dict[str, float]:
     """Returns a trial as of now in numbers.
 
     ``objective`` is the score at the last completed rung, ``first_folds_spearman`` that of the folds which went ahead,
     ``branch_spearman.rgb`` that of a pretrained branch alone on the same folds.
     """
-    keys = {"best_val_spearman": "best_val_spearman", "epoch": "epochs_trained"}
+    keys = {"best_val_spearman": metric.best, "epoch": "epochs_trained"}
     keys |= {"train_seconds": "train_seconds", "parameters": "weight_count"}
     if result.get("rung", -1) >= 0:
         keys["val_spearman"] = "objective"
     scalars = {name: float(result[key]) for key, name in keys.items() if result.get(key) is not None}
     if waits_for_folds(result):
-        scalars["first_folds_spearman"] = fisher_mean(fold_scores(result))
+        scalars[metric.first_folds] = metric.average(fold_scores(result))
     branches = result.get("branch_val_spearman") or {}
-    return scalars | {legal(f"branch_spearman.{modality}"): float(score) for modality, score in branches.items()}
+    return scalars | {legal(f"{metric.branch}{modality}"): float(score) for modality, score in branches.items()}
 
 
 def _tags(result: Mapping[str, Any]) -> dict[str, str]:
