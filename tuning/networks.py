@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from pamfn.metrics import fisher_mean
+from pamfn.metrics import AVERAGES
 from pamfn.phases.fusion import read_by_model
+from pamfn.phases.objective import objective_of
 from pamfn.recipe import Recipe
 from tuning.branches import BranchStore
 from tuning.cohort import Cohort, CohortLike, CohortMaker
@@ -24,12 +26,24 @@ class Networks:
         data: Features and replicas.
         branch_store: Folder of the pretrained branches that all studies of a root share.
         cohorts: Puts replicas side by side; by default in programs of this trial's own.
+        clock: Seconds of training, which never go back.
+
+    Attributes:
+        branch_seconds: How long branches were trained here.
     """
 
-    def __init__(self, recipe: Recipe, data: StudyData, branch_store: str, cohorts: CohortMaker = Cohort) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: StudyData,
+        branch_store: str,
+        cohorts: CohortMaker = Cohort,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.names = [replica.name for replica in data.replicas]
         self.branch_scores: dict[str, dict[str, float]] = {}
-        self.parameters = 0
+        self.parameters, self.branch_seconds = 0, 0.0
+        self._clock = clock
         self._recipe, self._data, self._branch_store, self._cohorts = recipe, data, branch_store, cohorts
         self._bank = read_by_model(recipe, data.bank)
         self._pretraining: Pretraining | None = None
@@ -69,8 +83,9 @@ class Networks:
             cohort.close()
 
     def branch_averages(self) -> dict[str, float]:
-        """Returns the Fisher-z mean of what each modality's branches score alone, of the replicas that have begun."""
-        return {modality: fisher_mean(list(scores.values())) for modality, scores in self.branch_scores.items()}
+        """Returns the average of what each modality's branches score alone, of the replicas that have begun."""
+        average = AVERAGES[objective_of(self._recipe).metric]
+        return {modality: average(list(scores.values())) for modality, scores in self.branch_scores.items()}
 
     def branch_keys(self) -> dict[str, list[str]]:
         """Returns by modality the keys of all replicas' branches; nothing before the first is asked for."""
@@ -105,7 +120,10 @@ class Networks:
             self._pretraining = Pretraining(
                 self._recipe, data.replicas, self._bank, data.contents, store, self._cohorts
             )
+        began, trained = self._clock(), self._pretraining.trained
         branches, scores = self._pretraining.branches(rows)
+        if self._pretraining.trained > trained:  # else it loaded them, or waited for who trained them
+            self.branch_seconds += self._clock() - began
         for modality, values in scores.items():
             named = zip((self.names[row] for row in rows), values, strict=True)
             self.branch_scores.setdefault(modality, {}).update(named)

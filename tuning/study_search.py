@@ -36,4 +36,5 @@ def settings_of(study: Study, concurrent: int) -> SearchSettings:
         auto=scheduler.grace_epochs == "auto",
         rungs=len(study.rungs(space.recipe(first))),
         stop_at_noise=space.budget.stop_at_noise,
+        metric=study.metric.name,
     )

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from pamfn.metrics import fisher_mean
+from pamfn.metrics import AVERAGES, fisher_mean
 from tuning.search.folds import FirstFolds, fold_scores, waits_for_folds
 
 
@@ -96,3 +96,12 @@ def test_a_result_without_fold_scores_makes_no_incumbent():
     rule = FirstFolds()
     rule.record("0000", 0.9, {"val_spearman": 0.9})
     assert rule.decide("0001", told(0.1)).bar == -math.inf
+
+
+def test_folds_of_highlights_are_averaged_plainly():
+    rule = FirstFolds(average=AVERAGES["map"])
+    rule.record("0000", 0.6, told(0.56, 0.7))
+    decision = rule.decide("0001", told(0.2, 0.9))
+    assert decision.score == pytest.approx(0.55)  # by Fisher's z 0.684, and it would go on
+    assert not decision.goes_on
+    assert FirstFolds().decide("0001", told(0.2, 0.9)).score == pytest.approx(0.6845, abs=5e-5)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pamfn.metrics import AVERAGES
 from tuning.search.folds import FirstFolds, waits_for_folds
 from tuning.search.informative import Informative
 from tuning.search.journal import Event, Journal
@@ -87,7 +88,7 @@ class StudySearch:
         auto = Informative(settings.rungs) if settings.auto else None
         self.rungs = Rungs(settings.reduction, settings.mode, auto=auto)
         self.trials: Trials = {}
-        self._folds = FirstFolds()
+        self._folds = FirstFolds(average=AVERAGES[settings.metric])
         self.spent = ""
         self._out: set[str] = set()
         for line, event in enumerate(self.journal.events, start=1):

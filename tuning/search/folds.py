@@ -5,7 +5,7 @@ whose folds so far are on average worse than the *worst* fold of the incumbent i
 forgiving rule; the aggressive one compares with the incumbent's mean). There folds follow each other to their full
 budget; here the comparison is at the first rung, where the first folds wait for the others: the incumbent is the trial
 with the best score of all that have completed that rung, and the folds compared are those at that rung. Averages are
-Fisher's, as everywhere in a study.
+those of the study's metric: Fisher's of correlations, plain means of mean average precisions.
 
 A decision once taken stands, as ``Rungs`` has it. A trial that ends here has no score at any rung; it counts as one
 that came to the first rung and was below all others there (``Rungs.fall_short``), and its configuration as a bad one.
@@ -21,6 +21,7 @@ from typing import Any
 from pamfn.metrics import fisher_mean
 
 Bar = Callable[[Sequence[float]], float]
+Average = Callable[[Sequence[float]], float]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class FoldDecision:
         trial: Trial id.
         folds: How many folds it had trained.
         of: How many a whole trial has.
-        score: Fisher-z mean of these folds.
+        score: Average of these folds.
         incumbent: Id of the trial with the best score at the first rung; empty if there was none.
         bar: What the score had to reach: the incumbent's worst fold; minus infinity without an incumbent.
         goes_on: Whether the trial trains its other folds.
@@ -62,10 +63,11 @@ class FirstFolds:
 
     Args:
         bar: What the mean of the first folds must reach, given the incumbent's folds: ``min`` is the forgiving rule.
+        average: How the scores of folds are averaged.
     """
 
-    def __init__(self, bar: Bar = min) -> None:
-        self._bar = bar
+    def __init__(self, bar: Bar = min, average: Average = fisher_mean) -> None:
+        self._bar, self._average = bar, average
         self._incumbent, self._best, self._folds = "", -math.inf, tuple[float, ...]()
         self._decisions: dict[str, FoldDecision] = {}
 
@@ -96,7 +98,7 @@ class FirstFolds:
     def _judge(self, trial: str, result: Mapping[str, Any]) -> FoldDecision:
         scores = fold_scores(result)
         bar = self._bar(self._folds) if self._folds else -math.inf
-        mean = fisher_mean(scores)
+        mean = self._average(scores)
         return FoldDecision(trial, len(scores), int(result["folds"]["of"]), mean, self._incumbent, bar, mean >= bar)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pamfn.metrics import AVERAGES
 from tuning.search.proposing import TYPES, Observation
 from tuning.search.region import Region
 from tuning.search.rungs import MODES
@@ -29,6 +30,7 @@ class SearchSettings:
         auto: Whether rungs that say nothing are left out of account.
         rungs: How many rungs a full budget has, its end included.
         stop_at_noise: Whether the study ends when another trial would gain less than the noise of the score.
+        metric: Name of the score among `pamfn.metrics.AVERAGES`, which says how folds are averaged.
     """
 
     seed: int
@@ -44,6 +46,7 @@ class SearchSettings:
     auto: bool = False
     rungs: int = 1
     stop_at_noise: bool = False
+    metric: str = "spearman"
 
     def faults(self, region: Region) -> list[str]:
         """Returns what is wrong with these settings."""
@@ -51,6 +54,7 @@ class SearchSettings:
         faults += [f"points.{i}: {fault}" for i, point in enumerate(self.points) for fault in region.faults(point)]
         faults += [f"searcher.type: {self.searcher!r} is not one of {', '.join(TYPES)}"] * (self.searcher not in TYPES)
         faults += [f"scheduler.mode: {self.mode!r} is not one of {', '.join(MODES)}"] * (self.mode not in MODES)
+        faults += [f"metric: {self.metric!r} is not one of {', '.join(AVERAGES)}"] * (self.metric not in AVERAGES)
         faults += [f"searcher.warmup: {self.warmup} must be at least 0"] * (self.warmup < 0)
         counts = {"budget.concurrent": self.concurrent, "budget.trials": self.trials}
         return faults + [f"{name}: {count} must be at least 1" for name, count in counts.items() if count < 1]
