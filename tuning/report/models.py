@@ -19,8 +19,8 @@ FULL = "pamfn"
 LEAST = 0.001  # of a probability that is written out
 
 STYLE = """
-.models td, .models thead th { vertical-align: top; }
-.models td:first-child, .models th:first-child { text-align: left; }
+.models td, .models th { vertical-align: top; } .models th:first-child { text-align: left; }
+.models th[scope=row] { font-weight: inherit; white-space: nowrap; }
 .models .below { display: block; font-size: .8rem; } .models .paper { display: block; font-size: .8rem; color: #5d6875;
        font-style: italic; } .models .group th { padding-top: .9rem; }
 ul.notes { font-size: .9rem; max-width: 60rem; }
@@ -155,20 +155,21 @@ def _html(made: Section) -> str:
     body = "".join(
         f'<tr class="group"><th scope="rowgroup" colspan="{len(made.head)}">{escape(row)}</th></tr>'
         if isinstance(row, str)
-        else f"<tr>{''.join(map(_td, row))}</tr>"
+        else f"<tr>{''.join(_cell(cell, 'td' if place else 'th') for place, cell in enumerate(row))}</tr>"
         for row in made.rows
     )
-    said = "".join(f"<li>{escape(note)}</li>" for note in made.notes)
+    title, said = escape(made.title), "".join(f"<li>{escape(note)}</li>" for note in made.notes)
     return (
-        f'<h2>{escape(made.title)}</h2>\n<div class="wide"><table class="models"><thead><tr>{head}</tr></thead>'
-        f'<tbody>{body}</tbody></table></div>\n<ul class="notes">{said}</ul>'
+        f'<h2>{title}</h2>\n<div class="wide" role="group" tabindex="0" aria-label="{title}"><table class="models">'
+        f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n<ul class="notes">{said}</ul>'
     )
 
 
-def _td(cell: Cell) -> str:
+def _cell(cell: Cell, tag: str) -> str:
+    scope = ' scope="row"' if tag == "th" else ""
     parts = (("below", cell.below), ("paper", cell.paper))
     spans = "".join(f'<span class="{kind}">{escape(words)}</span>' for kind, words in parts if words)
-    return f"<td>{escape(cell.text)}{spans}</td>"
+    return f"<{tag}{scope}>{escape(cell.text)}{spans}</{tag}>"
 
 
 def _markdown(made: Section) -> str:
