@@ -54,7 +54,7 @@ class Trial:
         self.study, self.config = study, dict(config)
         self.recipe = study.space.recipe(config)
         self.data = data or training_data(study, "cuda" if torch.cuda.is_available() else "cpu")
-        self.networks = Networks(self.recipe, self.data, study.branch_store, cohorts)
+        self.networks = Networks(self.recipe, self.data, study.branch_store, cohorts, clock)
         self.rungs, self.first_folds = study.rungs(self.recipe), study.space.evaluation.first_folds
         self.legs = legs(study.milestones(self.recipe), self.rungs[0], self.first_folds)
         self.ahead: list[Milestone] = []
@@ -74,7 +74,8 @@ class Trial:
 
     def standing(self) -> dict[str, Any]:
         """Returns what there is to tell of the trial as it stands, its whole curve included, without training."""
-        here = ("parameters", "branches_trained", "branches_loaded")  # not known before it trains in this process
+        # Not known before it trains in this process:
+        here = ("parameters", "branches_trained", "branches_loaded", "branch_seconds")
         return {name: value for name, value in self._result(0).items() if name not in here or self.networks.parameters}
 
     def close(self) -> None:
@@ -154,6 +155,7 @@ class Trial:
             "train_seconds": self.train_seconds,
             "branches_trained": trained,
             "branches_loaded": loaded,
+            "branch_seconds": self.networks.branch_seconds,
             "done": bool(self.reason) or last["progress"] == 1.0,
         }
 

@@ -44,5 +44,5 @@ def ran(study: Study, **changes: Any) -> list[dict[str, Any]]:
 
 def timeless(result: dict[str, Any]) -> dict[str, Any]:
     """Returns what of a result does not depend on the hour, or on who trained the branches."""
-    varying = ("train_seconds", "attempt", "branches_trained", "branches_loaded", "node")
+    varying = ("train_seconds", "attempt", "branches_trained", "branches_loaded", "branch_seconds", "node")
     return {name: value for name, value in result.items() if name not in varying}

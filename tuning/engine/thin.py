@@ -112,6 +112,11 @@ class Passenger:
                 self._losses = 0
             return result
 
+    @property
+    def engine(self) -> int | None:
+        """The number of the engine that holds the trial; None where none does."""
+        return self._at
+
     def let_go(self) -> None:
         """Gives back what the trial holds; whoever goes on with it begins at its newest checkpoint."""
         if self._at is not None:
@@ -167,8 +172,9 @@ class ThinTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         self._passenger = Passenger(engines, self.trial_id, config)
 
     def step(self) -> dict[str, Any]:
-        """Returns the next result; whether the trial is done is the search's to say."""
-        return {**self._passenger.advance(), "done": False}
+        """Returns the next result and whose it is; whether the trial is done is the search's to say."""
+        result = self._passenger.advance()
+        return {**result, "engine": self._passenger.engine, "done": False}
 
     def save(self, checkpoint_dir: str | None = None) -> _TrainingResult:
         """Lets go of a trial that is to wait; its checkpoint is on the storage."""
