@@ -10,11 +10,12 @@ from typing import Any
 from pamfn.data.rules import counted
 from tuning.cluster import Room
 from tuning.console import Console
+from tuning.score_metric import ScoreMetric
 from tuning.selection.choosing import REFERENCE, Candidate, Choice, choose
 from tuning.selection.judging import RESULTS, judge, read_results
 from tuning.selection.openings import OpenedBefore, Opening, record_opening
 from tuning.selection.training import folder_of, train_final
-from tuning.selection.words import configurations, lines_of
+from tuning.selection.words import configurations, lines_of, number
 from tuning.study import Study
 from tuning.tracking import Tracker
 
@@ -116,7 +117,7 @@ def _train(ray: Any, study: Study, room: Room, candidates: Sequence[Candidate]) 
 def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
     tracker.log_file(None, Path(study.storage, RESULTS))
     for row in configurations(results):
-        metrics = _metrics(row)
+        metrics = _metrics(row, study.metric)
         candidate = Candidate(row["rank"], row["trial_id"], row["config"], row["objective"], row["tie"])
         if row["trial_id"] != REFERENCE:  # no trial has tried it, so it has no run
             tracker.log_scalars(row["trial_id"], metrics)
@@ -125,18 +126,18 @@ def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
             tracker.log_model(row["trial_id"], f"{study.name}-top{row['rank']}", folder_of(study, candidate), about)
 
 
-def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(row: Mapping[str, Any], metric: ScoreMetric) -> dict[str, float]:
     """Returns a configuration's numbers on the test split by the names that MLflow has them under."""
     average, optimistic = row["models"]["fusion"]["average"], row["optimistic"]["average"]
     metrics = {
-        "final_test_spearman": average["spearman"],
-        "final_test_spearman_low": average["low"],
-        "final_test_spearman_high": average["high"],
-        "final_test_optimistic_best_epoch": optimistic["spearman"],
+        metric.test: number(average),
+        f"{metric.test}_low": average["low"],
+        f"{metric.test}_high": average["high"],
+        "final_test_optimistic_best_epoch": number(optimistic),
         "final_test_optimistic_by": optimistic["by"],
     }
     if row["difference"]:
         gap = row["difference"]["average"]
-        named = {"": gap["spearman"], "_low": gap["low"], "_high": gap["high"]}
+        named = {"": number(gap), "_low": gap["low"], "_high": gap["high"]}
         metrics |= {f"final_test_over_first{end}": value for end, value in named.items() if value is not None}
     return metrics

@@ -101,7 +101,8 @@ def _run(
     study: Study, contents: Contents, arguments: argparse.Namespace, again: Sequence[str], interruption: Interruption
 ) -> int:
     """Runs the trials, then the final networks, then writes what came of it."""
-    console = Console(study.name, list(study.space.search), study.space.budget.trials, log_format=arguments.log_format)
+    searched, trials = list(study.space.search), study.space.budget.trials
+    console = Console(study.name, searched, trials, metric=study.metric, log_format=arguments.log_format)
     with ExitStack() as sole:
         with ray_cluster(arguments.address, verbose=arguments.verbose) as ray:
             interruption.listen()

@@ -48,6 +48,7 @@ def relation_breaches(space: Space, broken: Collection[Path]) -> Iterator[Breach
     def sound(*paths: Path) -> bool:
         return not any(touches(path, broken) for path in paths)
 
+    yield from _one_metric(space)
     yield from _branch_settings_are_choices(space)
     if sound(("data",)):
         yield from _one_source(space)
@@ -168,6 +169,13 @@ def _branch_settings_are_choices(space: Space) -> Iterator[Breach]:
         if name in BRANCH_SETTINGS and name not in SHARED_BY_FEW and not isinstance(domain, ChoiceDomain):
             rule = "is a range, and pretrained branches depend on it: hardly two trials could share them"
             yield Breach(("search", name, "type"), domain.type, rule, "write {type: choice, values: [...]}")
+
+
+def _one_metric(space: Space) -> Iterator[Breach]:
+    """Yields ``task`` where it is searched: trials that are judged by different metrics cannot be compared."""
+    if "task" in space.search:
+        rule = "is searched, and a study has one metric: scores are judged by correlation, highlights by precision"
+        yield Breach(("search", "task"), UNSET, rule, "fix it, and launch a study for each")
 
 
 def _one_source(space: Space) -> Iterator[Breach]:

@@ -171,6 +171,13 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
             "fix it, or set scheduler.type to none"
         ],
     ),
+    "scores and highlights in one study": (
+        "version: 1\nsearch: {task: {type: choice, values: [score, highlights]}}\n",
+        [
+            "line 2: search.task: is searched, and a study has one metric: scores are judged by correlation, "
+            "highlights by precision; fix it, and launch a study for each"
+        ],
+    ),
     "modalities that cannot be fused as asked": (
         f"version: 1\ndata: {{modalities: [spec, dspec, pros]}}\nsearch:\n{LR}fixed: {{fine_tuned: [pross]}}\n",
         [

@@ -16,6 +16,7 @@ from tuning.console.progress import StudyProgress
 from tuning.console.summary import summary, summary_values
 from tuning.console.views import JsonView, LineView, View
 from tuning.engine.status import Pace
+from tuning.score_metric import SPEARMAN, ScoreMetric
 from tuning.tracking import StudyResults
 
 __all__ = ["Console", "LastingOutput", "StudyProgress"]
@@ -32,6 +33,7 @@ class Console:
         name: Name of the study.
         searched: Names of the searched settings, in the order of the table's columns.
         trials: How many trials were asked for.
+        metric: What the scores are.
         log_format: ``text`` or ``json``.
         out: Where to write; standard output by default.
 
@@ -40,16 +42,23 @@ class Console:
     """
 
     def __init__(
-        self, name: str, searched: Sequence[str], trials: int, *, log_format: str = "text", out: TextIO | None = None
+        self,
+        name: str,
+        searched: Sequence[str],
+        trials: int,
+        *,
+        metric: ScoreMetric = SPEARMAN,
+        log_format: str = "text",
+        out: TextIO | None = None,
     ) -> None:
         if log_format not in ("text", "json"):
             raise ValueError(f"log_format: {log_format!r} is not text or json")
         self._out = cast(TextIO, LastingOutput(out or sys.stdout))
         self._terminal = Terminal(file=self._out, width=None if self._out.isatty() else WIDE)
-        self.progress = StudyProgress(name, tuple(searched), trials)
+        self.progress = StudyProgress(name, tuple(searched), trials, metric)
         self._view: View
         if log_format == "json":
-            self._view = JsonView(self._out)
+            self._view = JsonView(self._out, self.progress)
         elif self._terminal.is_terminal:
             self._view = LiveView(self._terminal, self.progress)
         else:

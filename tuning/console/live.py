@@ -58,7 +58,7 @@ class LiveView:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("trial", *(SHORT.get(name, name) for name in self._progress.searched)):
             table.add_column(title, justify="right", no_wrap=True)
-        for title in ("rung", "epoch", "val_spearman", "best"):
+        for title in ("rung", "epoch", self._progress.metric.held_out, "best"):
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("state", overflow="ellipsis", no_wrap=True)
         rows = self._chosen(max(3, self._terminal.height - ROOM - len(self._paces)))

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tuning.score_metric import SPEARMAN, ScoreMetric
+
 STATES = ("running", "waiting", "finished", "stopped", "paused", "failed", "ended")
 """First words of the states of a trial; ``ended`` is one that ran when the study's budget was spent."""
 
@@ -23,7 +25,7 @@ class TrialProgress:
         rung: The last completed rung; -1 before the first.
         epoch: Epochs trained.
         progress: Share of the full budget trained, 0 to 1.
-        score: ``val_spearman`` as last reported.
+        score: The score as last reported.
         best: The best one of any epoch.
     """
 
@@ -50,12 +52,14 @@ class StudyProgress:
         name: Name of the study.
         searched: Names of the searched settings.
         asked: How many trials were asked for.
+        metric: What the scores are.
         clock: Seconds that never go back.
     """
 
     name: str
     searched: tuple[str, ...]
     asked: int
+    metric: ScoreMetric = SPEARMAN
     clock: Callable[[], float] = time.monotonic
     trials: dict[str, TrialProgress] = field(default_factory=dict)
     began: float = field(init=False)

@@ -67,7 +67,7 @@ def _table(results: StudyResults, best: Sequence[TrialResult]) -> Table:
     names: Mapping[str, Any] = results.space.search
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("  #", justify="right")
-    for title in ("val_spearman", *(SHORT.get(name, name) for name in names), "epochs"):
+    for title in (results.metric.held_out, *(SHORT.get(name, name) for name in names), "epochs"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("ended")
     for place, trial in enumerate(best, 1):

@@ -39,8 +39,8 @@ class View(Protocol):
 class JsonView:
     """One JSON object a line, for programs; numbers that are not finite are null."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def __init__(self, out: TextIO, progress: StudyProgress) -> None:
+        self._out, self._progress = out, progress
 
     def open(self) -> None:
         """Nothing to begin."""
@@ -54,7 +54,7 @@ class JsonView:
             "last_rung": trial.rung,
             "epoch": trial.epoch,
             "progress": trial.progress,
-            "val_spearman": trial.score,
+            self._progress.metric.held_out: trial.score,
         }
         self.write(name, trial_id=trial.trial_id, config=dict(trial.config), **values, **more)
 
@@ -91,9 +91,10 @@ class LineView:
         """Writes the event, unless it is a report between two rungs."""
         if name == "trial_reported" and more.get("rung", -1) < 0:
             return
+        name_of = self._progress.metric.held_out
         words = {
             "trial_started": lambda: f"{'started' if trial.rung < 0 else 'continued'}    {run_name(trial.config)}",
-            "trial_reported": lambda: f"rung {trial.rung}     val_spearman {score(trial.score)} at epoch {trial.epoch}",
+            "trial_reported": lambda: f"rung {trial.rung}     {name_of} {score(trial.score)} at epoch {trial.epoch}",
             "trial_waits": lambda: trial.state,
             "trial_retried": lambda: f"tried again after: {more.get('error', '')}",
             "trial_ended": lambda: f"{trial.state}; {self._so_far()}",
@@ -121,7 +122,7 @@ class LineView:
 
 
 def score(value: float) -> str:
-    """Returns a correlation with three digits, ``-`` for none."""
+    """Returns a score with three digits, ``-`` for none."""
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from pamfn.metrics import CLIP
 from pamfn.recipe import Recipe
+from tuning.score_metric import SPEARMAN, ScoreMetric
 from tuning.selection.luck import Flattery, flattery
 from tuning.study import Study
 
@@ -86,7 +84,7 @@ def choose(study: Study, rows: Sequence[Row]) -> Choice | None:
     done.sort(key=lambda r: (-r["val_spearman"], r["trial_id"]))
     if not top or not done:
         return None
-    tied = [r for r in done[top:] if is_tie(done[top - 1], r)]
+    tied = [r for r in done[top:] if is_tie(done[top - 1], r, study.metric)]
     best = [(r, False) for r in done[:top]] + [(r, True) for r in tied[:ties]]
     candidates = tuple(_candidate(rank, r, tie=tie) for rank, (r, tie) in enumerate(best, start=1))
     return Choice(
@@ -95,25 +93,22 @@ def choose(study: Study, rows: Sequence[Row]) -> Choice | None:
         further_ties=len(tied[ties:]),
         trials=len(rows),
         finished=len(done),
-        luck=flattery([r.get("scores") or {} for r in done], study.seed),
+        luck=flattery([r.get("scores") or {} for r in done], study.seed, study.metric),
     )
 
 
-def is_tie(better: Row, worse: Row) -> bool:
+def is_tie(better: Row, worse: Row, metric: ScoreMetric = SPEARMAN) -> bool:
     """Tells whether the noise of the folds cannot tell two trials apart: the one-standard-error rule.
 
     Both have a score of every replica, on the same videos with the same seeds. The mean of the paired differences, on
-    Fisher's scale, must be no larger than its own standard error. Without the same replicas nothing is tied.
+    the scale on which scores are averaged, must be no larger than its own standard error. Without the same replicas
+    nothing is tied.
     """
     ours, theirs = better.get("scores") or {}, worse.get("scores") or {}
     if len(ours) < 2 or set(ours) != set(theirs):
         return False
-    gaps = _fisher([ours[name] for name in ours]) - _fisher([theirs[name] for name in ours])
+    gaps = metric.scaled([ours[name] for name in ours]) - metric.scaled([theirs[name] for name in ours])
     return bool(gaps.mean() <= gaps.std(ddof=1) / math.sqrt(len(gaps)))
-
-
-def _fisher(scores: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.arctanh(np.clip(np.asarray(scores, dtype=np.float64), -CLIP, CLIP))
 
 
 def _candidate(rank: int, row: Row, *, tie: bool) -> Candidate:

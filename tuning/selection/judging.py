@@ -2,12 +2,13 @@
 
 ``final.json`` holds it; its rows are a configuration each, with
 
-- ``models``: the fusion and every single branch: correlation, 95% interval over videos, deviation over seeds, and for a
+- ``models``: the fusion and every single branch: score, 95% interval over videos, deviation over seeds, and for a
   branch ``fusion_gain``, how far the fusion is above it;
 - ``optimistic``: the released protocol's number from the same networks, the best epoch on the test split;
 - ``difference``: to the reference, over other videos and other seeds; None for the reference itself.
 
-Each of these holds ``average``, Fisher's over the classes, and ``classes``.
+Each of these holds ``average``, the metric's over the classes, and ``classes``; a score stands under the name of the
+study's metric, ``spearman`` or ``map``.
 """
 
 from __future__ import annotations
@@ -19,24 +20,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pamfn.metrics import fisher_mean
-from pamfn.phases.replica import Replica, whole_split
+from pamfn.phases.objective import objective_of
+from pamfn.phases.replica import whole_split
 from pamfn.phases.saved import load_networks
 from pamfn.phases.scoring import predict
 from pamfn.published import published
+from tuning.score_metric import MAP, ScoreMetric
 from tuning.selection.choosing import Candidate, Choice
-from tuning.selection.comparing import Measured, difference, gain, measured
+from tuning.selection.comparing import Measured, difference, gain
+from tuning.selection.measuring import AVERAGE, by_class
 from tuning.selection.openings import Opening
-from tuning.selection.predictions import PREDICTIONS, write_predictions
+from tuning.selection.predictions import PREDICTIONS, write_predictions, write_segments
 from tuning.selection.training import folder_of, load_branches, read_curve
 from tuning.study import Study
 from tuning.study_data import split_data
 
 RESULTS = "final.json"
-AVERAGE = ""  # among the classes of a model
 
 Models = dict[str, dict[str, Measured]]
 """By model, then by class, with their average under ``AVERAGE``."""
@@ -60,10 +59,16 @@ def judge(study: Study, choice: Choice, opening: Opening, failed: Sequence[str] 
         folder = folder_of(study, candidate)
         networks = load_networks(folder)
         videos = [replica.valid for replica in replicas]
-        scores = {"fusion": predict(networks.network(bank.device), bank, videos)}
-        scores |= {m: predict(b, bank, videos) for m, b in load_branches(folder, networks)}
-        models[candidate.trial_id] = {m: _by_class(mine, replicas, study.seed) for m, mine in scores.items()}
-        write_predictions(folder / PREDICTIONS, contents.video_ids, networks, scores["fusion"], replicas)
+        said = objective_of(networks.recipe).said
+        scores = {"fusion": predict(networks.network(bank.device), bank, videos, said=said)}
+        scores |= {m: predict(b, bank, videos, said=said) for m, b in load_branches(folder, networks)}
+        models[candidate.trial_id] = {
+            m: by_class(mine, replicas, bank, study.metric, study.seed) for m, mine in scores.items()
+        }
+        if study.metric == MAP:
+            write_segments(folder / PREDICTIONS, contents.video_ids, scores["fusion"], replicas, bank)
+        else:
+            write_predictions(folder / PREDICTIONS, contents.video_ids, networks, scores["fusion"], replicas)
     result = _result(study, choice, opening, models)
     path = Path(study.storage) / RESULTS
     temporary = path.with_suffix(".tmp")
@@ -88,6 +93,7 @@ def _result(study: Study, choice: Choice, opening: Opening, models: Mapping[str,
     figures = published([task.name for task in study.tasks])
     return {
         "opening": opening,
+        "metric": study.metric.name,
         "seeds": study.space.final.seeds,
         "selection": {
             "trials": choice.trials,
@@ -113,7 +119,7 @@ def _row(study: Study, candidate: Candidate, models: Models, beside: Models | No
     return {
         **asdict(candidate),
         "models": told,
-        "optimistic": _optimistic(read_curve(folder_of(study, candidate))["scores"], fusion),
+        "optimistic": _optimistic(read_curve(folder_of(study, candidate))["scores"], fusion, study.metric),
         "difference": gaps,
     }
 
@@ -123,7 +129,9 @@ def _told(parts: Mapping[str, Any]) -> dict[str, Any]:
     return {"average": parts[AVERAGE], "classes": {task: part for task, part in parts.items() if task != AVERAGE}}
 
 
-def _optimistic(curves: Mapping[str, Sequence[float]], fusion: Mapping[str, Measured]) -> dict[str, Any]:
+def _optimistic(
+    curves: Mapping[str, Sequence[float]], fusion: Mapping[str, Measured], metric: ScoreMetric
+) -> dict[str, Any]:
     """Returns the released protocol's number: each network at its best milestone on the test split itself."""
     best: dict[str, list[float]] = {}
     for name, curve in curves.items():
@@ -131,15 +139,6 @@ def _optimistic(curves: Mapping[str, Sequence[float]], fusion: Mapping[str, Meas
         best.setdefault(name.rsplit("/", 2)[0], []).append(peak)
 
     peaks = {AVERAGE: [peak for mine in best.values() for peak in mine], **best}
-    found = {task: fisher_mean(peaks[task]) for task in fusion}
-    told = {task: {"spearman": value, "by": value - fusion[task].spearman} for task, value in found.items()}
+    found = {task: metric.average(peaks[task]) for task in fusion}
+    told = {task: {metric.name: value, "by": value - fusion[task].score} for task, value in found.items()}
     return {**_told(told), "epochs": len(next(iter(curves.values())))}
-
-
-def _by_class(predicted: Sequence[NDArray[np.float64]], replicas: Sequence[Replica], seed: int) -> dict[str, Measured]:
-    """Returns a model's correlations by class, and on average."""
-    tasks = list(dict.fromkeys(replica.task for replica in replicas))
-    truth = {r.task: r.scores_V[r.valid] for r in replicas}
-    scores = {t: np.stack([p for p, r in zip(predicted, replicas, strict=True) if r.task == t]) for t in tasks}
-    classes = {t: measured([scores[t]], [truth[t]], seed) for t in tasks}
-    return {AVERAGE: measured([scores[t] for t in tasks], [truth[t] for t in tasks], seed), **classes}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pamfn.metrics import CLIP, fisher_mean
+from tuning.score_metric import SPEARMAN, ScoreMetric
 
 DRAWS = 4000
 
@@ -24,7 +24,7 @@ class Flattery:
         corrected: The best score less that.
         low: Lower end of the corrected score's 95% interval.
         high: Its upper end.
-        noise: Standard error of one trial's score, on Fisher's scale.
+        noise: Standard error of one trial's score, on the scale on which scores are averaged.
         trials: Trials among which the best is.
         at_most: What the luck would come to were all of them equal.
     """
@@ -39,15 +39,16 @@ class Flattery:
     at_most: float
 
 
-def flattery(scores: Sequence[Mapping[str, float]], seed: int) -> Flattery | None:
+def flattery(scores: Sequence[Mapping[str, float]], seed: int, metric: ScoreMetric = SPEARMAN) -> Flattery | None:
     """Estimates how much of the best of several trials' scores is luck, by a parametric bootstrap.
 
-    On Fisher's scale a trial's score on a replica (class, fold, seed) is taken as ``trial + replica + noise``. What all
-    trials share, such as an easy fold, favours none of them; the noise is what is left of the two-way layout, and the
-    spread of the trials' means beyond it is what they truly differ by. A study is drawn again from this model many
-    times: the truth of each trial, its measured mean, the best by that, and the luck in it. Both variances are drawn as
-    well, from what their degrees of freedom leave open, since few trials tell little of them. An expected maximum of
-    the noise alone would take every difference between configurations for luck; it is kept as ``at_most``.
+    On the scale on which scores are averaged, Fisher's of correlations, a trial's score on a replica (class, fold,
+    seed) is taken as ``trial + replica + noise``. What all trials share, such as an easy fold, favours none of them;
+    the noise is what is left of the two-way layout, and the spread of the trials' means beyond it is what they truly
+    differ by. A study is drawn again from this model many times: the truth of each trial, its measured mean, the best
+    by that, and the luck in it. Both variances are drawn as well, from what their degrees of freedom leave open, since
+    few trials tell little of them. An expected maximum of the noise alone would take every difference between
+    configurations for luck; it is kept as ``at_most``.
 
     The trials are those that ran their full budget. That early stopping chose these from more, on the same folds, is
     left out.
@@ -55,6 +56,7 @@ def flattery(scores: Sequence[Mapping[str, float]], seed: int) -> Flattery | Non
     Args:
         scores: For each trial its score of every replica by name; all of the same replicas.
         seed: Seed of the draws.
+        metric: What the scores are.
 
     Returns:
         The estimate; None with fewer than three trials, fewer than two replicas, or replicas that differ.
@@ -62,7 +64,7 @@ def flattery(scores: Sequence[Mapping[str, float]], seed: int) -> Flattery | Non
     names = sorted(scores[0]) if scores else []
     if len(scores) < 3 or len(names) < 2 or any(sorted(mine) != names for mine in scores):
         return None
-    z_IJ = np.arctanh(np.clip([[mine[name] for name in names] for mine in scores], -CLIP, CLIP))
+    z_IJ = metric.scaled([[mine[name] for name in names] for mine in scores])
     if not np.isfinite(z_IJ).all():
         return None
     trials, replicas = z_IJ.shape
@@ -73,18 +75,19 @@ def flattery(scores: Sequence[Mapping[str, float]], seed: int) -> Flattery | Non
     rng = np.random.default_rng([seed, trials, replicas])
     luck_Q = _luck(rng, trials, noise, freedom, float(mean_I.var(ddof=1)))
     best = int(mean_I.argmax())
-    low, high = (mean_I[best] - np.quantile(luck_Q, share) for share in (0.975, 0.025))
-    top, corrected = fisher_mean(list(np.tanh(z_IJ[best]))), math.tanh(mean_I[best] - luck_Q.mean())
     extreme = math.sqrt(noise) * float(rng.standard_normal((DRAWS, trials)).max(1).mean())
+    lucks = (float(luck_Q.mean()), *np.quantile(luck_Q, [0.975, 0.025]), extreme)
+    corrected, low, high, without = (float(metric.unscaled(mean_I[best] - luck)) for luck in lucks)
+    top = metric.average(metric.unscaled(z_IJ[best]))
     return Flattery(
         best=top,
         by=top - corrected,
         corrected=corrected,
-        low=math.tanh(low),
-        high=math.tanh(high),
+        low=low,
+        high=high,
         noise=math.sqrt(noise),
         trials=trials,
-        at_most=top - math.tanh(mean_I[best] - extreme),
+        at_most=top - without,
     )
 
 

@@ -6,9 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pamfn.data.rules import counted
+from pamfn.metrics import AVERAGES
 
 Results = Mapping[str, Any]
 """What ``final.json`` holds."""
+
+
+def number(told: Mapping[str, Any]) -> float:
+    """Returns a score, or a difference of two, which stands under the name of its metric."""
+    return float(next(told[name] for name in AVERAGES if name in told))
 
 
 def configurations(results: Results) -> list[Mapping[str, Any]]:
@@ -44,8 +50,8 @@ def verdict(results: Results) -> str:
         return f"{name} cannot be compared with {reference}, which could not be trained"
     gap = best["difference"]["average"]
     if gap["low"] is None:
-        return f"{name} cannot be told from {reference} by one seed each ({signed(gap['spearman'])})"
-    shown = f"({signed(gap['spearman'])} [{signed(gap['low'])}, {signed(gap['high'])}])"
+        return f"{name} cannot be told from {reference} by one seed each ({signed(number(gap))})"
+    shown = f"({signed(number(gap))} [{signed(gap['low'])}, {signed(gap['high'])}])"
     if gap["low"] > 0:
         return f"{name} is better than {reference} {shown}"
     if gap["high"] < 0:
@@ -61,16 +67,16 @@ def optimistic_verdict(results: Results, names: Mapping[str, str] | None = None)
         names: What trials are called, by their ids.
     """
     rows = configurations(results)
-    best = max(rows, key=lambda row: float(row["optimistic"]["average"]["spearman"]))
+    best = max(rows, key=lambda row: number(row["optimistic"]["average"]))
     found, reference = best["optimistic"]["average"], results["reference"]
     name = (names or {}).get(best["trial_id"], f"trial {best['trial_id']}")
     against = ""
     if reference and not is_reference(results, best):
-        beaten = reference["optimistic"]["average"]["spearman"]
+        beaten = number(reference["optimistic"]["average"])
         against = f" against {beaten:.3f} of {reference_words(results)}"
     return (
         f"released protocol: best test epoch (of {best['optimistic']['epochs']}); it would call {name} the winner with "
-        f"{found['spearman']:.3f}{against}; optimistic by {found['by']:.3f} here"
+        f"{number(found):.3f}{against}; optimistic by {found['by']:.3f} here"
     )
 
 
@@ -117,7 +123,7 @@ def _lines(results: Results, row: Mapping[str, Any]) -> Iterator[str]:
     if row["difference"]:
         gap = row["difference"]["average"]
         yield f"  {with_interval(gap)} from {reference_words(results)}, over videos and seeds"
-    yield f"  best test epoch, optimistic: {row['optimistic']['average']['spearman']:.3f}"
+    yield f"  best test epoch, optimistic: {number(row['optimistic']['average']):.3f}"
     for model, value in row["models"].items():
         if model != "fusion":
             gain = value["fusion_gain"]["average"]
@@ -125,14 +131,14 @@ def _lines(results: Results, row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shown(value: Mapping[str, Any]) -> str:
-    """Returns a correlation with its interval."""
-    return f"{value['spearman']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    """Returns a score with its interval."""
+    return f"{number(value):.3f} [{value['low']:.3f}, {value['high']:.3f}]"
 
 
 def with_interval(gap: Mapping[str, Any]) -> str:
     """Returns a difference with its interval, if it has one."""
     reach = "" if gap["low"] is None else f" [{signed(gap['low'])}, {signed(gap['high'])}]"
-    return f"{signed(gap['spearman'])}{reach}"
+    return f"{signed(number(gap))}{reach}"
 
 
 def signed(value: float) -> str:
