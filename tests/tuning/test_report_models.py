@@ -308,7 +308,7 @@ def test_the_markdown_holds_the_same_cells() -> None:
 
 
 def test_highlights_are_averaged_as_they_are_and_called_what_they_are() -> None:
-    folds = [{f"val_spearman.{topic}.fold{i}": value + 0.01 * i for i in range(3)} for topic, value in (("dog", 0.6),)]
+    folds = [{f"val_map.{topic}.fold{i}": value + 0.01 * i for i in range(3)} for topic, value in (("dog", 0.6),)]
     folds += [{name.replace("dog", "surfing"): value + 0.2 for name, value in folds[0].items()}]
     values = [{"model": "pamfn", "lr_scale": 1.0}, {"model": "branch:rgb", "lr_scale": 1.0}]
     lower = {name: value - (0.1 if "fold1" in name else 0.2) for name, value in (folds[0] | folds[1]).items()}
