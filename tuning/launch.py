@@ -2,8 +2,8 @@
 
 python -m tuning.launch --space rg.yaml --data shards/rg
 
-Exit 0: done; 1: some trials failed, no engine could start, or MLflow went away; 2: the request was wrong and nothing
-was started; 130: interrupted.
+Exit 0: done; 1: some trials failed, no engine could start, or MLflow has not got everything when the study ends; 2: the
+request was wrong and nothing was started; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def _launch(
     except (TrackingError, NoEngine) as error:
         if not Path(study.storage, FILE).exists():
             raise
-        return _say(f"{error}\nresume with: {shlex.join(again)}", SOME_FAILED)
+        status = INTERRUPTED if interruption.seen else SOME_FAILED
+        return _say(f"{error}\nresume with: {shlex.join(again)}", status)
 
 
 def _check_journal(study: Study) -> None:
@@ -109,17 +110,20 @@ def _run(
             room = _room(ray, study, arguments)
             with _writing(study):
                 sole.enter_context(sole_driver(study, resume=arguments.resume))
-            tracker = _begin(study, contents, resume=arguments.resume)
+            tracker = _begin(study, contents, console, resume=arguments.resume)
             with console:
                 for note in study.notes:
                     console.note(note)
                 outcome, finals = _train(ray, study, room, tracker, console, interruption, arguments)
-        tracker.end_study("interrupted" if interruption.seen else "finished")
+        account = tracker.end_study("interrupted" if interruption.seen else "finished")
+        if account.due:
+            raise TrackingError(account.words())
+        console.note(account.words())
         results = read_study(study.tracking_uri, study.name)
         console.study_ended(results, write_report(results, study.storage), again if interruption.seen else None)
     if interruption.seen:
         return INTERRUPTED
-    return SOME_FAILED if outcome.failed or (finals and finals.failed) else DONE
+    return SOME_FAILED if outcome.failed or (finals and finals.failed) or account.refused else DONE
 
 
 @contextmanager
@@ -146,7 +150,7 @@ def _room(ray: Any, study: Study, arguments: argparse.Namespace) -> Room:
     return room
 
 
-def _begin(study: Study, contents: Contents, *, resume: bool) -> Tracker:
+def _begin(study: Study, contents: Contents, console: Console, *, resume: bool) -> Tracker:
     """Writes the first of what a study leaves behind: its planted data, its record, its run.
 
     Raises:
@@ -160,7 +164,7 @@ def _begin(study: Study, contents: Contents, *, resume: bool) -> Tracker:
         write_study(study)
     profile = Counter(f"{action} {split}" for action, split in zip(contents.actions, contents.splits, strict=True))
     try:
-        return Tracker(study.tracking_uri, StudyRecord.of(study, profile), resume=resume)
+        return Tracker(study.tracking_uri, StudyRecord.of(study, profile), resume=resume, note=console.note)
     except TrackingError:
         if not resume:
             Path(study.storage, FILE).unlink()

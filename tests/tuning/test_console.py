@@ -81,6 +81,7 @@ def test_a_study_goes_on_when_nobody_reads_its_output(log_format, tmp_path):
     with os.fdopen(writing, "w") as out:
         with Console("small", SEARCHED, 12, log_format=log_format, out=out) as console:
             tell(console)
+        tracker.settle()
         console.study_ended(read_study(tracker.uri, "small"), [])
     assert console.progress.trials["t0"].state == "finished"
 

@@ -65,6 +65,7 @@ def test_mlflow_keeps_them_as_system_metrics_of_the_studys_run(tmp_path):
     tracker.devices_started({"tf32": "true", "threads": "1"})
     for _ in range(2):
         tracker.devices_worked(PACES)
+    tracker.settle()
     client = MlflowClient(tracker.uri)
     run = client.get_run(tracker.study_run_id)
     assert run.data.metrics["system/engine0_replica_steps_per_second"] == 96.0

@@ -130,6 +130,7 @@ def test_an_ended_trial_ends_its_run_and_a_waiting_one_keeps_it_open(tmp_path, c
         listener.trial_started("0001", config(1))
         listener.trial_ended("0002", "finished")
         assert listener is tracker or listener.progress.counts()["waiting"] == 1
+    tracker.settle()
     runs = {
         run.data.tags["trial_id"]: run
         for run in MlflowClient(tracker.uri).search_runs([tracker.experiment_id], "tags.kind = 'trial'")
@@ -158,7 +159,8 @@ def test_the_runs_of_trials_that_had_ended_are_left_as_they_are_when_a_study_is_
     first.end_study("finished")
     client, query = MlflowClient(first.uri), ([first.experiment_id], "tags.kind = 'trial'")
     before = {run.info.run_id: run for run in client.search_runs(*query)}
-    TuneEvents(search(Journal(path)), [tracked(tmp_path, resume=True)]).catch_up()
+    TuneEvents(search(Journal(path)), [resumed := tracked(tmp_path, resume=True)]).catch_up()
+    resumed.settle()
     after = {run.info.run_id: run for run in client.search_runs(*query)}
     assert {i: (run.info.end_time, run.data.to_dictionary()) for i, run in after.items()} == {
         i: (run.info.end_time, run.data.to_dictionary()) for i, run in before.items()

@@ -11,6 +11,7 @@ from tuning import launch
 from tuning.tracking import TrackingError
 
 AGAIN = ["python", "-m", "tuning.launch", "--space", "a b.yaml", "--resume"]
+LISTENING = SimpleNamespace(seen=False)
 
 
 def gone(*_):
@@ -20,7 +21,9 @@ def gone(*_):
 def test_a_study_that_has_begun_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(launch, "_run", gone)
     Path(tmp_path, launch.FILE).write_text("{}")
-    status = launch._launch(SimpleNamespace(storage=str(tmp_path)), None, SimpleNamespace(resume=False), AGAIN, None)
+    status = launch._launch(
+        SimpleNamespace(storage=str(tmp_path)), None, SimpleNamespace(resume=False), AGAIN, LISTENING
+    )
     assert status == launch.SOME_FAILED
     said = capsys.readouterr().err.splitlines()
     assert said == [
@@ -32,4 +35,4 @@ def test_a_study_that_has_begun_says_how_to_go_on(tmp_path, monkeypatch, capsys)
 def test_one_that_has_not_is_a_wrong_request(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "_run", gone)
     with pytest.raises(TrackingError, match="does not answer"):
-        launch._launch(SimpleNamespace(storage=str(tmp_path)), None, SimpleNamespace(resume=False), AGAIN, None)
+        launch._launch(SimpleNamespace(storage=str(tmp_path)), None, SimpleNamespace(resume=False), AGAIN, LISTENING)

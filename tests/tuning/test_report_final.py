@@ -73,6 +73,7 @@ def _page(tmp_path):
         path = tmp_path / "final.json"
         path.write_text(json.dumps(results))
         tracker.log_file(None, path)
+        tracker.settle()
         folder = tmp_path / root / "small"
         write_report(read_study(tracker.uri, "small"), str(folder))
         return unescape((folder / "report.html").read_text())

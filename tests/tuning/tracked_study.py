@@ -111,3 +111,4 @@ def run_trials(tracker: Tracker, count: int = 8, tasks: tuple[str, ...] = ("tota
             for rung in (1, 2):
                 tracker.trial_reported(trial, result(rung, peak=0.4 + 0.03 * number, tasks=tasks))
             tracker.trial_ended(trial, "finished")
+    tracker.settle()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuning.tracking.location import TrackingError, artifact_folder, first_line
 from tuning.tracking.record import DataRecord
+
+if TYPE_CHECKING:
+    from tuning.tracking.run import RunWriter
 
 DIGEST_LENGTH = 36  # the most that MLflow keeps of a data set's digest; the tag data_digest has all of it
 
@@ -43,9 +46,10 @@ def newest_study_run(client: Any, experiment_id: str) -> Any | None:
     return runs[0] if runs else None
 
 
-def find_runs(client: Any, experiment_id: str, study_run: str) -> list[Any]:
-    """Returns the trials' runs of a study, oldest first."""
+def find_runs(client: Any, experiment_id: str, study_run: str, trial_id: str | None = None) -> list[Any]:
+    """Returns the trials' runs of a study, oldest first, or those of one trial."""
     query, found, token = f"tags.kind = 'trial' and tags.study_run = '{study_run}'", [], None
+    query += "" if trial_id is None else f" and tags.trial_id = '{trial_id}'"
     while True:
         page = client.search_runs(
             [experiment_id], query, max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
@@ -54,6 +58,16 @@ def find_runs(client: Any, experiment_id: str, study_run: str) -> list[Any]:
         token = page.token
         if not token:
             return found
+
+
+def take_over_models(client: Any, experiment_id: str, run: RunWriter) -> None:
+    """Notes on a run the models that were made of it though nobody said so; half of a model is removed."""
+    for model in client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run.run_id}'"):
+        if model.status == "READY":
+            run.note({}, {f"model.{model.name}": str(model.model_id)}, 0)
+        else:
+            client.delete_logged_model(model.model_id)
+    run.flush()
 
 
 def dataset_input(data: DataRecord) -> Any:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from tuning.score_metric import ScoreMetric
 from tuning.search.folds import fold_scores, waits_for_folds
-from tuning.tracking.experiment import find_runs, newest_study_run, open_experiment
+from tuning.tracking.delivery import PATIENCE, Account, Delivery
+from tuning.tracking.experiment import newest_study_run, open_experiment
 from tuning.tracking.location import absolute, alone, client_of
-from tuning.tracking.models import log_model
 from tuning.tracking.names import legal, parameters, run_name
+from tuning.tracking.outbox import Outbox
+from tuning.tracking.points import point_metrics
 from tuning.tracking.provenance import source_tags
 from tuning.tracking.record import StudyRecord
-from tuning.tracking.run import RunWriter
+from tuning.tracking.runs import STUDY, StudyRuns, shared_tags
 from tuning.tracking.space_text import FILE
 from tuning.tracking.told import ToldClient
 
-ENDINGS = ("finished", "stopped", "paused", "failed", "interrupted", "ended")
-"""First words of the reasons why a trial ends; the last is a trial that ran when the study's budget was spent."""
+REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""How long MLflow's client insists; the delivery tries again by itself, for as long as it takes."""
 
 
 class Measured(Protocol):
@@ -30,159 +33,136 @@ class Measured(Protocol):
         ...
 
 
-STATUS = {"failed": "FAILED", "interrupted": "KILLED"}
-"""MLflow's status by the first word of a reason; every other end is FINISHED."""
-
-
 class Tracker:
-    """Writes one study into MLflow through an explicit client; there is no active run and no autologging.
+    """Writes one study into MLflow, without an active run and without autologging, and never waits for it.
 
-    It belongs into the driver: one process writes. Every method may be called again with the same values and then
-    changes nothing, so a resumed study may repeat itself. Runs of an older study of the same name are left alone.
+    It belongs into the driver: one process writes. What is told is put into the study's outbox and delivered by a
+    thread, so that a server may go away for a while, or for good. Every method may be called again with the same values
+    and then changes nothing, so a resumed study may repeat itself; what an earlier launch left in the outbox is
+    delivered first. Runs of an older study of the same name are left alone.
 
     Args:
         uri: The tracking URI; the database behind a SQLite URI is made here, before any worker could race for it.
         record: The study.
         resume: Whether to go on with the runs of the newest study of this name.
+        note: Tells people a line about the delivery.
 
     Raises:
-        TrackingError: If MLflow refuses the experiment, or from any method later, if it cannot write; one line.
+        TrackingError: If MLflow cannot be reached, or refuses the experiment; one line. Its methods raise none.
     """
 
-    def __init__(self, uri: str, record: StudyRecord, *, resume: bool = False) -> None:
-        self.uri = absolute(uri)
-        self.record = record
+    def __init__(
+        self, uri: str, record: StudyRecord, *, resume: bool = False, note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.uri, self.record = absolute(uri), record
+        for name, value in REQUESTS.items():
+            os.environ.setdefault(name, value)
         with alone(self.uri):
             client = client_of(self.uri)
             self.experiment_id = open_experiment(client, self.uri, record.name, record.storage)
-        self._client: Any = ToldClient(client, self.uri)
-        self._source = source_tags()
-        former = newest_study_run(self._client, self.experiment_id) if resume else None
-        self._study = self._writer(former or self._create({"kind": "study"}, f"study {record.name}"))
-        runs = find_runs(self._client, self.experiment_id, self._study.run_id) if former else []
-        self._trials = {run.data.tags["trial_id"]: self._writer(run) for run in runs}
-        self._open()
-
-    @property
-    def study_run_id(self) -> str:
-        """The study's run."""
-        return self._study.run_id
+        told = ToldClient(client, self.uri)
+        self._shared = shared_tags(record, source_tags())
+        former = newest_study_run(told, self.experiment_id) if resume else None
+        tags = {"kind": "study", **self._shared}
+        study = former or told.create_run(self.experiment_id, tags=tags, run_name=f"study {record.name}")
+        self.study_run_id = str(study.info.run_id)
+        self._outbox = Outbox(Path(record.storage))
+        if self._outbox.pending:
+            note(f"{self._outbox.pending} writes of an earlier launch are delivered to MLflow first")
+        self._runs = StudyRuns(told, self.experiment_id, record, study, resumed=former is not None)
+        self._delivery = Delivery(self._outbox, self._runs, note)
+        searched = {f"search.{name}": words for name, words in record.searched.items()}
+        about = searched | parameters({}, (), {**record.shared, "trials": record.trials})
+        self._send(STUDY, "open", parameters=about, texts={FILE: record.space_text})
 
     def run_id(self, trial_id: str) -> str:
-        """Returns a trial's run.
+        """Returns a trial's run, once MLflow has it.
 
         Raises:
             KeyError: If the trial has not started.
         """
-        return self._trials[trial_id].run_id
+        self.settle()
+        return self._runs.run_ids()[trial_id]
+
+    def settle(self, patience: float = PATIENCE) -> Account:
+        """Returns when MLflow has everything it was told, or has been away for some seconds."""
+        return self._delivery.wait(patience)
 
     def trial_started(self, trial_id: str, config: Mapping[str, Any]) -> None:
-        """Makes the trial's run with its parameters, or takes over the one there is.
-
-        A run of other parameters is not the trial's: its study was resumed from a journal that had lost its end, and
-        the search went another way from there. Such a run is left to itself, tagged as ``superseded``.
-        """
-        former = self._trials.get(trial_id)
-        if former is not None and former.contradicts(parameters(config, ())):
-            former.update({}, {"kind": "superseded", "status_reason": "superseded: its id went to another trial"})
-            former.close(STATUS["interrupted"])
-            del self._trials[trial_id]
-        if trial_id not in self._trials:
-            tags = {"kind": "trial", "trial_id": trial_id, "study_run": self._study.run_id}
-            tags |= {"first": "true"} if dict(config) == dict(self.record.first) else {}
-            run = self._create(tags, run_name(config) or trial_id)
-            self._trials[trial_id] = self._writer(run)
-        run = self._trials[trial_id]
-        run.describe(parameters(config, self.record.log_scaled, self.record.shared), self.record.data)
-        run.update({}, {"waits": ""} if run.tags.get("waits") else {})
-        if run.status == STATUS["interrupted"]:  # any other end is for good; a resumed study tells of it once more
-            run.reopen()
+        """Makes the trial's run with its parameters, or takes over the one there is."""
+        self._send(
+            trial_id,
+            "begin",
+            name=run_name(config) or trial_id,
+            tags=self._shared | ({"first": "true"} if dict(config) == dict(self.record.first) else {}),
+            searched=parameters(config, ()),
+            parameters=parameters(config, self.record.log_scaled, self.record.shared),
+        )
 
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Writes a result of Tune: the new points of its curve, and the trial as of now in numbers and tags."""
-        run, scalars = self._trials[trial_id], _scalars(result, self.record.metric)
-        run.update(scalars, _tags(result))  # first: the compare page preselects the metric written first
-        run.add_points(result.get("curve") or [])
+        metric = self.record.metric
+        points = [(int(point["epoch"]), point_metrics(point, metric)) for point in result.get("curve") or []]
+        self._send(trial_id, "write", scalars=_scalars(result, metric), tags=_tags(result), points=points)
 
     def trial_waits(self, trial_id: str, rung: int) -> None:
         """Notes where the trial waits, in the tag ``waits``."""
-        self._trials[trial_id].update({}, {"waits": f"at rung {rung}"})
+        self._send(trial_id, "write", tags={"waits": f"at rung {rung}"})
 
     def trial_retried(self, trial_id: str, error: str) -> None:
         """Notes why the trial has to start again from its checkpoint."""
-        self._trials[trial_id].update({}, {"last_error": error})
+        self._send(trial_id, "write", tags={"last_error": error})
 
     def trial_ended(self, trial_id: str, reason: str) -> None:
         """Closes the trial's run: FINISHED if it finished, was stopped or paused, FAILED or KILLED by its reason."""
-        run = self._trials[trial_id]
-        run.update({}, {"status_reason": reason})
-        run.close(STATUS.get(first_word(reason), "FINISHED"))
+        self._send(trial_id, "close", reason=reason)
 
     def devices_started(self, numerics: Mapping[str, str]) -> None:
         """Notes on the study's run what its numbers depend on beside the settings."""
-        self._study.update({}, {f"numerics.{name}": value for name, value in numerics.items()})
+        self._send(STUDY, "write", tags={f"numerics.{name}": value for name, value in numerics.items()})
 
     def devices_worked(self, paces: Sequence[Measured]) -> None:
         """Writes what the devices do as system metrics of the study's run."""
-        self._study.add_moment({name: value for pace in paces for name, value in pace.metrics().items()})
+        self._send(STUDY, "write", moment={name: value for pace in paces for name, value in pace.metrics().items()})
 
     def log_scalars(self, trial_id: str, values: Mapping[str, float]) -> None:
         """Writes single numbers of a trial, such as ``final_test_spearman`` and its interval's ends."""
-        self._trials[trial_id].update(values, {})
+        self._send(trial_id, "write", scalars=dict(values))
 
     def log_file(self, trial_id: str | None, path: Path, folder: str | None = None) -> None:
-        """Keeps a file as an artefact of a trial's run, or of the study's run for ``None``."""
-        run_id = self._study.run_id if trial_id is None else self.run_id(trial_id)
-        self._client.log_artifact(run_id, str(path), folder)
+        """Keeps a file as an artefact of a trial's run, or of the study's run for ``None``; it may be removed then."""
+        self._send(STUDY if trial_id is None else trial_id, "upload", file=self._outbox.keep(path), folder=folder)
 
-    def log_model(self, trial_id: str, name: str, folder: Path, metrics: Mapping[str, float]) -> str:
-        """Keeps a trial's weights as a logged model, linked to its run and to the data set; returns the model's id.
+    def log_model(self, trial_id: str, name: str, folder: Path, metrics: Mapping[str, float]) -> None:
+        """Keeps a trial's weights as a logged model, linked to its run and to the data set.
 
         Args:
             trial_id: The trial.
             name: The model's name, such as ``rg-top1``.
-            folder: What the model is made of: safetensors and JSON files.
+            folder: What the model is made of: safetensors and JSON files, which stay where they are.
             metrics: Numbers of the model, such as ``objective``.
         """
-        return log_model(self._client, self.experiment_id, self._trials[trial_id], name, folder, metrics, self.record)
+        self._send(trial_id, "model", model=name, **{"from": str(folder.absolute())}, about=dict(metrics))
 
-    def end_study(self, status: str, tags: Mapping[str, str] | None = None) -> None:
-        """Closes the study's run, and the runs of trials that are still open as interrupted.
+    def end_study(self, status: str, tags: Mapping[str, str] | None = None, *, patience: float = PATIENCE) -> Account:
+        """Closes the study's run, and the runs of trials that are still open as interrupted; waits for the delivery.
 
         Args:
             status: ``finished``, ``failed`` or ``interrupted``.
             tags: What else the study's run should say, such as the best trial.
+            patience: Seconds for which MLflow may be away before the wait is given up.
+
+        Returns:
+            What was delivered, and what stays in the outbox for the next launch.
         """
-        for trial_id in [name for name, run in self._trials.items() if run.status == "RUNNING"]:
-            self.trial_ended(trial_id, "interrupted")
-        self._study.update({}, {"status_reason": status, **self._counts(), **(tags or {})})
-        self._study.close(STATUS.get(status, "FINISHED"))
+        self._send(STUDY, "end", reason=status, tags=dict(tags or {}))
+        account = self.settle(patience)
+        self._outbox.close()
+        return account
 
-    def _writer(self, run: Any) -> RunWriter:
-        return RunWriter(self._client, run, self.record.metric)
-
-    def _create(self, tags: Mapping[str, str], name: str) -> Any:
-        record = self.record
-        shared = {"study": record.name, "seed": str(record.seed), "space_digest": record.space_digest}
-        shared |= {"data_digest": record.data.digest, **self._source}
-        return self._client.create_run(self.experiment_id, tags={**shared, **tags}, run_name=name)
-
-    def _open(self) -> None:
-        """Writes what the study's run says from the start."""
-        record = self.record
-        searched = {f"search.{name}": words for name, words in record.searched.items()}
-        self._study.reopen()
-        self._study.describe(searched | parameters({}, (), {**record.shared, "trials": record.trials}), record.data)
-        self._client.log_text(self._study.run_id, record.space_text, FILE)
-
-    def _counts(self) -> dict[str, str]:
-        words = [first_word(run.tags.get("status_reason", "")) for run in self._trials.values()]
-        return {"trials": str(len(words)), **{f"trials_{word}": str(words.count(word)) for word in ENDINGS}}
-
-
-def first_word(reason: str) -> str:
-    """Returns what a reason begins with: ``stopped`` of ``stopped at rung 2``, ``failed`` of ``failed: why``."""
-    return reason.replace(":", " ").split(" ")[0]
+    def _send(self, trial_id: str, what: str, **content: Any) -> None:
+        self._outbox.append({"to": trial_id, "do": what, **content})
+        self._delivery.tell()
 
 
 def _scalars(result: Mapping[str, Any], metric: ScoreMetric) -> dict[str, float]:

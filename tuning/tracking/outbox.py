@@ -1,0 +1,180 @@
+"""``outbox.jsonl``: what a study has to tell MLflow, on the disk until MLflow has it.
+
+A letter is a line. The file is the queue itself: what is written is appended, what is delivered is read from where the
+last delivery ended, so that memory holds a few letters however long the server is away. ``outbox.delivered`` says how
+far that is; it may lag, since every letter may be delivered again and changes nothing then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tuning.durable import settle
+
+FILE = "outbox.jsonl"
+MARK = "outbox.delivered"
+REFUSED = "outbox.refused.jsonl"
+KEPT = "outbox"  # the folder of files that are to be uploaded
+
+LETTERS, BYTES = 4000, 4_000_000  # that are in memory at once, about
+EMPTIED_AT = 1_000_000  # bytes of delivered letters, at which the file is begun afresh
+SETTLED_EVERY = 1.0  # seconds; one sync for all letters of a second
+
+Letter = dict[str, Any]
+
+
+class Outbox:
+    """The letters of a study that MLflow does not have, oldest first.
+
+    Letters are written by one thread and delivered by another. A letter is in the operating system's hands when
+    `append` returns, which a kill of the process does not change, and on the disk a second later.
+
+    Args:
+        folder: The study's folder.
+        clock: Milliseconds since the epoch; no two letters bear the same time.
+
+    Attributes:
+        path: The file.
+        pending: How many letters wait.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self.path, self.pending = folder / FILE, 0
+        self._folder, self._clock, self._lock = folder, clock, threading.Lock()
+        self._file: BinaryIO | None = None
+        self._number, self._at = self._marked(), 0
+        self._begin = self._whole = 0  # where the first letter that waits begins, and where the last one ends
+        self._settled, self._unsettled = 0.0, False
+        self._take_stock()
+
+    def append(self, letter: Letter) -> None:
+        """Adds a letter, with its number as ``n`` and its time as ``at``."""
+        with self._lock:
+            self._number, self._at = self._number + 1, max(self._at + 1, self._clock())
+            line = json.dumps({"n": self._number, "at": self._at, **letter}).encode() + b"\n"
+            if self._file is None:
+                self._file = self._opened()
+            self._file.write(line)
+            self._file.flush()
+            self._whole += len(line)
+            self.pending += 1
+            self._unsettled = True
+        if time.monotonic() - self._settled > SETTLED_EVERY:
+            self.settle()
+
+    def settle(self) -> None:
+        """Puts what was written on the disk."""
+        if self._unsettled:
+            self._settled, self._unsettled = time.monotonic(), False
+            settle(self.path)
+
+    def due(self) -> list[Letter]:
+        """Returns the oldest letters that wait, as many as may be in memory at once."""
+        with self._lock:
+            if not self.pending:
+                return []
+            with self.path.open("rb") as file:
+                file.seek(self._begin)
+                lines = file.readlines(min(BYTES, self._whole - self._begin))[: min(LETTERS, self.pending)]
+        return [json.loads(line) | {"bytes": len(line)} for line in lines]
+
+    def delivered(self, letters: list[Letter]) -> None:
+        """Takes in that these, the oldest ones, need not be delivered any more."""
+        with self._lock:
+            self._begin += sum(letter["bytes"] for letter in letters)
+            self.pending -= len(letters)
+            self._mark(letters[-1]["n"])
+            if not self.pending and self._whole > EMPTIED_AT and self._file is not None:
+                self._file.truncate(0)
+                self._begin = self._whole = 0
+        for letter in letters:
+            if "file" in letter:
+                shutil.rmtree(Path(letter["file"]).parent, ignore_errors=True)
+
+    def refused(self, letter: Letter, why: str) -> None:
+        """Puts aside a letter that MLflow does not take, for people."""
+        with (self._folder / REFUSED).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**letter, "why": why}) + "\n")
+
+    def keep(self, path: Path) -> str:
+        """Returns another name of a file, under which it stays until a letter that bears it as ``file`` is delivered.
+
+        Files of a study are written elsewhere and renamed, never changed in place: a link is as good as a copy.
+        """
+        kept = self._folder / KEPT / uuid.uuid4().hex / path.name
+        kept.parent.mkdir(parents=True)
+        try:
+            os.link(path, kept)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(path, kept)
+            settle(kept)
+        return str(kept)
+
+    def close(self) -> None:
+        """Removes an outbox from which everything was delivered; any other stays for the study's next launch."""
+        self.settle()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            if not self.pending:  # the mark goes last: without it, letters would count as not delivered
+                self.path.unlink(missing_ok=True)
+                (self._folder / MARK).unlink(missing_ok=True)
+                self._begin = self._whole = 0
+                with suppress(OSError):
+                    (self._folder / KEPT).rmdir()
+
+    def _opened(self) -> BinaryIO:
+        """Returns the file for appending, without a last line that a kill cut short."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("ab")
+        file.truncate(self._whole)
+        settle(self._folder)
+        return file
+
+    def _marked(self) -> int:
+        """Returns the number of the last letter that was delivered."""
+        try:
+            return int((self._folder / MARK).read_text(encoding="ascii") or 0)
+        except FileNotFoundError:
+            return 0
+
+    def _mark(self, number: int) -> None:
+        draft = self._folder / f".{MARK}"
+        draft.write_text(str(number), encoding="ascii")
+        draft.replace(self._folder / MARK)
+
+    def _take_stock(self) -> None:
+        """Finds what an earlier launch left."""
+        if not self.path.exists():
+            return
+        marked = self._number
+        with self.path.open("rb") as file:
+            for line in file:
+                letter = _letter(line)
+                if letter is None:
+                    return
+                self._whole += len(line)
+                if letter["n"] <= marked:
+                    self._begin = self._whole
+                else:
+                    self.pending += 1
+                self._number, self._at = max(self._number, letter["n"]), letter["at"]
+
+
+def _letter(line: bytes) -> Letter | None:
+    """Returns a letter; None for a line that a kill or a power failure cut short: the journal tells of it again."""
+    try:
+        letter: Letter = json.loads(line)
+    except ValueError:
+        return None
+    return letter if line.endswith(b"\n") else None
