@@ -88,6 +88,13 @@ def test_a_trial_that_is_released_leaves_its_rows(engine):
     assert (status.trials, status.rows_busy) == ((), 0)
 
 
+def test_a_call_that_comes_after_its_trial_has_ended_makes_no_resident(engine):
+    engine.release("0000", None)
+    assert engine.advance("0000", CONFIG, "a", 0) == {"let_go": True}
+    assert engine.status().trials == ()
+    assert engine.advance("0001", CONFIG, "a", 0)["rung"] == 0
+
+
 def test_what_is_wrong_with_a_trial_is_one_line_and_the_others_go_on(engine):
     engine.advance("0000", CONFIG, "a", 0)
     answer = engine.advance("0001", CONFIG | {"stages": 0}, "b", 0)

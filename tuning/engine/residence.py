@@ -95,6 +95,7 @@ class Residence:
         self._meter, self._lock = Meter(), threading.Lock()
         self._residents: dict[str, Resident] = {}
         self._former: set[str] = set()
+        self._over: set[str] = set()
 
     @property
     def numerics(self) -> dict[str, str]:
@@ -135,9 +136,12 @@ class Residence:
 
         Args:
             trial_id: The trial; nothing happens if it is not here.
-            token: Who lets it go; nothing happens if it is another's by now. None if nobody is to have it any more.
+            token: Who lets it go; nothing happens if it is another's by now. None if nobody is to have it any more,
+                also not a call that is still on its way.
         """
-        resident = self._residents.get(trial_id)
+        with self._lock:
+            self._over |= {trial_id} if token is None else set()
+            resident = self._residents.get(trial_id)
         if resident is not None and token in (None, resident.token):
             self._drop(trial_id, resident)
 
@@ -148,9 +152,9 @@ class Residence:
         return replace(self._device.status(), trials=tuple(shapes), shapes=tuple(shapes.values()))
 
     def _resident(self, trial_id: str, config: Mapping[str, Any], token: str) -> Resident | None:
-        """Returns a trial, now the caller's; None if it has been taken over from this caller before."""
+        """Returns a trial, now the caller's; None if that is over, or has been taken over from this caller before."""
         with self._lock:
-            if token in self._former:
+            if token in self._former or trial_id in self._over:
                 return None
             resident = self._residents.get(trial_id)
             if resident is None:
