@@ -8,8 +8,9 @@ contestants take turns, and the medians are compared. The loop is ``benchmarks/p
 dropout and AdamW, one network after the other; where ``--looped`` bounds how many it runs, its time is scaled to R.
 ``ratio_single`` is what R replicas together gain over each alone. Ours keeps what the fixed branches say of every clip,
 as an engine does; ``uncached`` computes it at every step, as the loop does. ``bf16`` runs on GPUs alone. Both sides see
-as many videos again and again. On a GPU vmap is left out of a row that does not fit its memory, and a row that does not
-fit without it is left out.
+as many videos again and again. ``--compile inductor`` adds ours behind ``torch.compile``, which studies do not use; its
+warm-up, of minutes, is among the rounds that do not count. On a GPU vmap is left out of a row that does not fit its
+memory, and a row that does not fit without it is left out.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from measuring import Table, add_options, interleaved, numbers, prepare, ratio
 from plain_pamfn import PlainPAMFN
 from plain_training import Batches, Loop, Vmapped
 from workload import CLIPS, Epochs, Workload
+
+from pamfn.phases.training import Training
 
 COLUMNS = (
     *("size", "width", "replicas", "step_ms", "loop_ms", "ratio_loop", "ratio_loop_uncached", "ratio_loop_bf16"),
@@ -62,6 +65,8 @@ def measure(width: int, replicas: int, arguments: argparse.Namespace, skip: Sequ
     }
     if device == "cuda":
         contestants["bf16"] = Epochs(work.training(bank, [part] * replicas, precision="bf16")).epoch
+    if arguments.compile:
+        contestants["compiled"] = compiled(work.training(bank, [part] * replicas), arguments.compile).epoch
     if replicas > 1:
         contestants["single"] = Epochs(work.training(bank, [part])).epoch
     if "vmap" not in skip:
@@ -71,6 +76,14 @@ def measure(width: int, replicas: int, arguments: argparse.Namespace, skip: Sequ
     each = {name: [s / steps / rows.get(name, replicas) for s in of] for name, of in seconds.items()}
     each.setdefault("single", each["ours"])
     return {"size": size, "width": width, "replicas": replicas, **_figures(each), "looped": looped, "steps": steps}
+
+
+def compiled(training: Training, backend: str) -> Epochs:
+    """Returns a training whose network ``torch.compile`` translates in its next epoch."""
+    epochs = Epochs(training)
+    epochs.epoch()  # meets the sites of its noise, whose keys the host makes from then on
+    training.network.compile(backend=backend)
+    return epochs
 
 
 def profiled(width: int, replicas: int, arguments: argparse.Namespace) -> str:
@@ -99,6 +112,7 @@ def _figures(each: dict[str, list[float]]) -> dict[str, Any]:
         "ratio_loop_range": [paired[0], paired[-1]],
         "ratio_loop_uncached": ratio(each["loop"], each["uncached"]),
         "ratio_loop_bf16": ratio(each["loop"], each["bf16"]) if "bf16" in each else None,
+        "ratio_loop_compiled": ratio(each["loop"], each["compiled"]) if "compiled" in each else None,
         "ratio_vmap": ratio(each["vmap"], ours) if "vmap" in each else None,
         "ratio_single": ratio(each["single"], ours),
         "replica_steps_per_second": rates["ours"],
@@ -120,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--looped", type=int, metavar="N", help="networks in the loop at most; its time is scaled to R")
     parser.add_argument("--skip", nargs="+", choices=("vmap",), default=[], help="contestants to leave out")
     parser.add_argument("--profile", action="store_true", help="print where our steps go, and measure nothing else")
+    parser.add_argument("--compile", metavar="BACKEND", help="also measure ours behind torch.compile, say inductor")
     add_options(parser, repeats=5)
     arguments = parser.parse_args(argv)
     about = prepare(arguments)
