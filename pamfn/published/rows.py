@@ -8,7 +8,12 @@ from typing import Any
 
 AVERAGE = "average"
 DATA_SETS = {"Rhythmic Gymnastics": ("Ball", "Clubs", "Hoop", "Ribbon"), "Fis-V": ("TES", "PCS")}
-"""The paper's data sets and their classes, in the order of its columns."""
+"""The paper's data sets of scores and their classes, in the order of its columns."""
+
+TOPICS = {"YouTube Highlights": ("dog", "gymnastics", "parkour", "skating", "skiing", "surfing")}
+"""Its data set of highlights and the topics, in the order of Table IX's columns."""
+
+_CLASSES = DATA_SETS | TOPICS
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,8 @@ class Row:
         value: What a space file has for it: a model of `pamfn.catalogue` with its streams, or in Figure 6 a K.
         label: What the paper calls it.
         group: The group of rows that it stands in; empty where a table has none.
-        figures: By data set, the correlation of each class and under ``AVERAGE`` their average, as printed.
+        figures: By data set, the correlation of each class, or of each topic the mean average precision, and under
+            ``AVERAGE`` their average, as printed.
     """
 
     value: Any
@@ -31,14 +37,18 @@ class Row:
         """Returns the figures of these classes, and the average where they are exactly those of a data set."""
         found: dict[str, float] = {}
         for data, figures in self.figures.items():
-            found |= {name: figures[name] for name in DATA_SETS[data] if name in classes}
-            found |= {AVERAGE: figures[AVERAGE]} if sorted(DATA_SETS[data]) == sorted(classes) else {}
+            found |= {name: figures[name] for name in _CLASSES[data] if name in classes}
+            found |= {AVERAGE: figures[AVERAGE]} if sorted(_CLASSES[data]) == sorted(classes) else {}
         return found
 
 
 def row(value: Any, label: str, group: str, printed: str) -> Row:
-    """Returns a row from its eight numbers as printed: four classes and the average, two classes and the average."""
-    numbers, figures = iter(map(float, printed.split())), {}
-    for data, classes in DATA_SETS.items():
+    """Returns a row from its numbers as printed: of each data set the classes, then their average.
+
+    There are eight, of Rhythmic Gymnastics and Fis-V, or seven, of YouTube Highlights.
+    """
+    cells = printed.split()
+    numbers, figures = iter(map(float, cells)), {}
+    for data, classes in (TOPICS if len(cells) == 7 else DATA_SETS).items():
         figures[data] = {name: next(numbers) for name in (*classes, AVERAGE)}
     return Row(value, label, group, figures)

@@ -55,3 +55,8 @@ def test_the_commands_of_its_head_are_of_this_file_and_sound(name) -> None:
     size = SIZES[space.data.synthetic.size]
     assert space.data.action == size.actions
     assert space.recipe(space.first_point()).clip >= size.segments[1]
+
+
+def test_a_search_of_detectors_ends_with_a_verdict_and_a_table_is_of_held_out_folds() -> None:
+    tops = {name: load_space(name).final.top for name in SPACES}
+    assert tops == {"highlights.yaml": 3, "table9.yaml": 0}

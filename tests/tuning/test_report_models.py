@@ -14,7 +14,7 @@ from compared_study import FOLDS, RATES, RG, SCATTER, compared, folds_of, result
 from tracked_study import config, result, tracked
 
 from pamfn.metrics import fisher_mean
-from pamfn.published import TABLES
+from pamfn.published import TABLES, TOPICS
 from tuning.report import write_report
 from tuning.report.comparing import comparison
 from tuning.report.layout import blocks, role
@@ -318,9 +318,30 @@ def test_highlights_are_averaged_as_they_are_and_called_what_they_are() -> None:
     row = rows_of(section)["", "branch:rgb"]
     assert row["dog"].text == f"{0.61 - 0.5 / 3:.3f}"
     assert row[section.head[-2]].text == f"{-0.5 / 3:.3f}"
-    assert row["dog"].paper == row[section.head[-2]].paper == ""
+    assert (row["dog"].paper, row["surfing"].paper, row["average"].paper) == ("paper 0.652", "paper 0.825", "")
+    assert row[section.head[-2]].paper == ""
     assert section.notes[0].startswith("Each cell: mean average precision on 5 held-out folds")
     assert "Fisher" not in section.notes[0]
+
+
+def test_the_rows_of_table_ix_are_laid_out_as_it_and_those_of_table_iv_are_not() -> None:
+    models = ("pamfn", "branch:rgb", "branch:flow", "branch:audio")
+    names = [f"val_map.{topic}.fold{i}" for topic in TOPICS["YouTube Highlights"] for i in range(3)]
+    levels = {"pamfn": 0.7, "branch:rgb": 0.6, "branch:flow": 0.5, "branch:audio": 0.4}
+    trials = [
+        trial(
+            i, {"model": model, "lr_scale": 1.0}, {name: levels[model] + 0.01 * (j % 3) for j, name in enumerate(names)}
+        )
+        for i, model in enumerate(models)
+    ]
+    asked = space_of("model", models, classes=TOPICS["YouTube Highlights"], preset="highlights")
+    (section,) = sections(results_of(asked, trials))
+    assert section.title.startswith("Table IX: Highlights found")
+    row = rows_of(section)["", "Flow"]
+    assert (row["skating"].paper, row["average"].paper) == ("paper 0.420", "paper 0.620")
+    assert row["average"].text == "0.510"
+    assert row[section.head[-2]].paper == "paper -0.127"
+    assert "UMT's RGB and audio features" in " ".join(section.notes)
 
 
 def test_there_is_no_table_before_there_is_a_score() -> None:

@@ -43,8 +43,8 @@ def table_bytes(results: StudyResults) -> bytes:
     columns: dict[str, Any] = {"trial_id": [t.trial_id for t in trials], "run_id": [t.run_id for t in trials]}
     columns |= {name: _column([trial.values.get(name) for trial in trials]) for name in results.space.search}
     columns |= {
-        "val_spearman": _floats([t.score for t in trials]),
-        "best_val_spearman": _floats([t.best for t in trials]),
+        results.metric.held_out: _floats([t.score for t in trials]),
+        results.metric.best: _floats([t.best for t in trials]),
         "rung": pa.array([t.rung for t in trials], pa.int64()),
         "epochs": pa.array([t.epochs for t in trials], pa.int64()),
         "status_reason": pa.array([t.reason for t in trials], pa.string()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pamfn.catalogue import model_of, streams_read
-from pamfn.published import FIGURE_6, STREAMS, TABLES, Row, Table
+from pamfn.published import FIGURE_6, STREAMS, TABLE_9, TABLES, Row, Table
 from tuning.report.comparing import MODEL, Comparison, Entry
 from tuning.report.paired import Estimate, back, corrected, holm
 
@@ -85,7 +85,8 @@ def blocks(comparison: Comparison, modalities: Sequence[str]) -> list[Block]:
         return [_values(comparison)]
     there = tuple(modalities) or STREAMS
     by_role = {role(str(entry.value), there): entry for entry in comparison.entries}
-    whole = _whole(set(by_role))
+    tables = TABLES if comparison.fisher else (TABLE_9,)
+    whole = _whole(tables, set(by_role))
     made = [
         _block(
             comparison,
@@ -96,7 +97,7 @@ def blocks(comparison: Comparison, modalities: Sequence[str]) -> list[Block]:
         for table in whole
     ]
     shown = {row.value for table in whole for row in table.rows}
-    known = {row.value: row for table in reversed(TABLES) for row in table.rows}  # Table I's features before III's
+    known = {row.value: row for table in reversed(tables) for row in table.rows}  # Table I's features before III's
     left = [(entry, str(entry.value), "", known.get(name)) for name, entry in by_role.items() if name not in shown]
     return made + ([_block(comparison, "Other models" if made else "Models", None, left)] if left else [])
 
@@ -131,12 +132,12 @@ def _in_place_of(there: Sequence[str]) -> Mapping[str, str]:
     return dict(zip(there, STREAMS, strict=True)) if strange else {}
 
 
-def _whole(there: set[str]) -> list[Table]:
-    """Returns the paper's tables whose rows are all there, without those that the others hold already.
+def _whole(tables: Sequence[Table], there: set[str]) -> list[Table]:
+    """Returns those of the paper's tables whose rows are all there, without those that the others hold already.
 
     Table III, of the models of I and II on other features, is looked at first: it stands only where they do not.
     """
-    kept = [table for table in TABLES if {row.value for row in table.rows} <= there]
+    kept = [table for table in tables if {row.value for row in table.rows} <= there]
     for table in sorted(kept, key=lambda table: table.name != "Table III"):
         others = {row.value for other in kept if other is not table for row in other.rows}
         if {row.value for row in table.rows} <= others:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pamfn.data.rules import counted
-from pamfn.published import DATA_SETS
 from tuning.domains import ChoiceDomain
 from tuning.report.comparing import MODEL, RATE, Comparison
 from tuning.report.layout import Block
@@ -91,6 +90,6 @@ def _paper(block: Block, found: Comparison, *, planted: bool) -> Iterator[str]:
         if planted:
             yield PLANTED
     elif block.table is not None and found.setting == MODEL:
-        yield CONTEXT.format(data=" and ".join(DATA_SETS))
+        yield CONTEXT.format(data=" and ".join(block.table.rows[-1].figures))
     if found.setting != MODEL:
         yield FIGURE_6
