@@ -10,6 +10,7 @@ from tuning.report.tables import paragraph, score, table
 from tuning.selection.words import (
     configurations,
     is_reference,
+    number,
     optimistic_verdict,
     reference_words,
     ties_words,
@@ -88,11 +89,11 @@ def _rows(final: Mapping[str, Any], row: Mapping[str, Any], names: Mapping[str, 
         yield [
             _label(final, row, names) if task == AVERAGE else "",
             task,
-            score(mine["spearman"]),
+            score(number(mine)),
             f"{mine['low']:.3f} to {mine['high']:.3f}",
             score(mine["deviation"]),
             with_interval(gap) if gap else "",
-            score(_of(row["optimistic"], task)["spearman"]),
+            score(number(_of(row["optimistic"], task))),
             *([score(_of(published, task))] if published else []),
         ]
 
@@ -134,8 +135,8 @@ def _branches(final: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 def _alone(label: str, models: Mapping[str, Any], mine: Sequence[str], branches: Sequence[str]) -> Iterator[list[str]]:
     """Yields a configuration's row of each class; streams that it does not read have no score."""
-    best = max(mine, key=lambda name: float(models[name]["average"]["spearman"]))
+    best = max(mine, key=lambda name: number(models[name]["average"]))
     for task in [AVERAGE, *models["fusion"]["classes"]]:
         gain = with_interval(_of(models[best]["fusion_gain"], task))
-        alone = [score(_of(models[name], task)["spearman"] if name in mine else None) for name in branches]
+        alone = [score(number(_of(models[name], task)) if name in mine else None) for name in branches]
         yield [label if task == AVERAGE else "", task, *alone, best, gain]
