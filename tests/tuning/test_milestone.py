@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from pamfn.data.bank import Bank
 from pamfn.phases.replica import Replica
 from pamfn.phases.report import Report
+from pamfn.recipe import recipe
 from tuning.milestone import Milestone, fold_scores, found, joined
+from tuning.networks import Networks
 
 NAMES = ("dog/fold0/seed0", "dog/fold1/seed0", "surfing/fold0/seed0", "surfing/fold1/seed0")
 SCORES = (0.2, 0.4, 0.6, 1.0)
@@ -69,3 +74,12 @@ def test_a_milestone_of_a_checkpoint_from_before_is_one_of_correlations() -> Non
     kept = dataclasses.asdict(found(0.5, NAMES, [reported(SCORES, "spearman")]))
     del kept["metric"]
     assert Milestone(**kept).score == pytest.approx(0.8565, abs=5e-5)
+
+
+@pytest.mark.parametrize(("preset", "average"), [("highlights", 0.6), ("paper", 0.9641)])
+def test_what_branches_score_alone_is_averaged_as_the_metric_is(preset: str, average: float) -> None:
+    """The plain mean of 0.2 and 1 is 0.6; Fisher's is not: tanh of (0.2027 + 3.8002) / 2 is 0.9641."""
+    bank = Bank({m: torch.zeros(2, 1) for m in ("rgb", "flow", "audio")}, torch.tensor([0]), torch.tensor([1]))
+    networks = Networks(recipe(preset), SimpleNamespace(replicas=replicas(), bank=bank), "")
+    networks.restore({}, {"audio": {NAMES[0]: 0.2, NAMES[1]: 1.0}})
+    assert networks.branch_averages() == pytest.approx({"audio": average}, abs=5e-5)
