@@ -18,6 +18,7 @@ from tuning.selection.training import folder_of, train_final
 from tuning.selection.words import configurations, lines_of, number
 from tuning.study import Study
 from tuning.tracking import Tracker
+from tuning.winners import winner_folder
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
             tracker.log_scalars(row["trial_id"], metrics)
         if row["rank"] and not row["tie"]:
             about = {"objective": row["objective"], **metrics}
-            tracker.log_model(row["trial_id"], f"{study.name}-top{row['rank']}", folder_of(study, candidate), about)
+            folder = winner_folder(study, results, row, folder_of(study, candidate))
+            tracker.log_model(row["trial_id"], f"{study.name}-top{row['rank']}", folder, about)
 
 
 def _metrics(row: Mapping[str, Any], metric: ScoreMetric) -> dict[str, float]:

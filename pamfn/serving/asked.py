@@ -63,10 +63,11 @@ class Reader:
             wrong = [
                 f"{name}: given {shown(row[name])}; wanted a string"
                 for name in ("action", "video_id", "data")
-                if name in row and not isinstance(row[name], str)
+                if name in row and name not in self.widths and not isinstance(row[name], str)
             ]
             if not wrong:
-                found, wrong = self._named(at, row) if "data" in row else self._featured(at, row)
+                named = "data" in row and "data" not in self.widths  # a stream may be called so
+                found, wrong = self._named(at, row) if named else self._featured(at, row)
                 asked.append(found)
             faults += [f"{_place(at, row)}: {fault}" for fault in wrong]
         return asked, faults

@@ -92,7 +92,7 @@ def test_the_best_and_the_reference_are_trained_judged_and_told(study):
     assert (ray.trained, done.failed) == (["0001", "0000"], [])
     assert told.files == ["final.json"]
     assert list(told.models) == ["quickstart-top1"]
-    assert told.models["quickstart-top1"][1] == folder_of(study, done_candidate(done))
+    assert told.models["quickstart-top1"][1] == folder_of(study, done_candidate(done)) / "model"
     scalars = told.scalars["0001"]
     assert scalars["final_test_spearman_low"] <= scalars["final_test_spearman"] <= scalars["final_test_spearman_high"]
     best_epoch = scalars["final_test_optimistic_best_epoch"]
