@@ -87,8 +87,6 @@ def fusion_mould(recipe: Recipe, bank: Bank, clips: int = 0, room: int = 0) -> M
     def build() -> nn.Module:
         network = build_network(recipe, bank.widths, [0], without=elsewhere)
         cast("PAMFN", network).fix(fixed)
-        for branch in _branches_of(network).values() if hasattr(network, "head") else ():
-            branch.head.requires_grad_(False)  # beside the fusion's score the branches' own are not trained
         return network
 
     read = [name for name in bank.widths if name not in elsewhere] or [min(bank.widths, key=lambda n: bank.widths[n])]
