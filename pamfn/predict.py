@@ -4,7 +4,8 @@ python -m pamfn.predict studies/rg/final/0000 --data shards/rg --split test --ou
 
 MODEL is a folder of networks (a study's ``final/<trial>``, or what ``python -m pamfn.import_released`` wrote) or an
 MLflow model of this project as a folder. A row is a video and a score of its class: ``video_id``, ``action``,
-``task``, ``score``, the mean over networks in the annotators' unit, and ``score.<network>`` for each network.
+``task``, ``score``, the mean over networks in the annotators' unit, and ``score.<network>`` for each network. Of
+networks that detect highlights a row is a ``segment``, and a score its chance to be one.
 
 Exit 0: written; 1: the model or the shards cannot be used, and why; 2: the request was wrong.
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pamfn.data.bank import Bank
 from pamfn.data.faults import ShardError
@@ -145,21 +147,34 @@ def _scored(
     networks: SavedNetworks, tasks: Sequence[NetworksOfTask], features: FeatureSet, arguments: argparse.Namespace
 ) -> dict[str, list[Any]]:
     """Returns the columns of the table, the rows in the order of the videos, those of a video by task."""
-    bank = Bank.of(features, arguments.device)
-    videos = {t.task: np.flatnonzero([action in t.actions for action in features.actions]) for t in tasks}
-    scores = Scorer(networks, tasks, arguments.device).scores(bank, videos)
-    labels = {index: _label(networks.names[index], t.task) for t in tasks for index in t.networks}
-    columns = [] if arguments.mean else [f"score.{label}" for label in dict.fromkeys(labels.values())]
-    rows: dict[str, list[Any]] = {name: [] for name in ("video_id", "action", "task", "score", *columns)}
-    for video in range(len(features)):
-        for task in [task for task in tasks if features.actions[video] in task.actions]:
-            mine = scores[task.task][:, np.searchsorted(videos[task.task], video)]
-            each = {f"score.{labels[i]}": float(score) for i, score in zip(task.networks, mine, strict=True)}
-            named = {"video_id": features.video_ids[video], "action": features.actions[video], "task": task.task}
-            row: dict[str, Any] = {**named, "score": float(mine.mean()), **each}
-            for name, values in rows.items():
-                values.append(row.get(name))
+    detects = networks.recipe.task == "highlights"
+    found = _by_video(Scorer(networks, tasks, arguments.device), features, detects=detects)
+    labels = {index: f"score.{_label(networks.names[index], t.task)}" for t in tasks for index in t.networks}
+    columns = ["video_id", "action", "task", *(["segment"] if detects else []), "score"]
+    columns += [] if arguments.mean else list(dict.fromkeys(labels.values()))
+    rows: dict[str, list[Any]] = {name: [] for name in columns}
+    for video, (name, action) in enumerate(zip(features.video_ids, features.actions, strict=True)):
+        for task in [task for task in tasks if action in task.actions]:
+            for segment, each in enumerate(found[task.task, video].T):
+                row: dict[str, Any] = {"video_id": name, "action": action, "task": task.task, "segment": segment}
+                row |= {"score": float(each.mean())}
+                row |= {labels[index]: float(score) for index, score in zip(task.networks, each, strict=True)}
+                for column, values in rows.items():
+                    values.append(row.get(column))
     return rows
+
+
+def _by_video(scorer: Scorer, features: FeatureSet, *, detects: bool) -> dict[tuple[str, int], NDArray[np.float64]]:
+    """Returns what the networks of a task say of a video, (networks, 1), or of its segments, (networks, T)."""
+    bank = Bank.of(features, scorer.device)
+    videos = {t.task: np.flatnonzero([action in t.actions for action in features.actions]) for t in scorer.tasks}
+    scores = scorer.chances(bank, videos) if detects else scorer.scores(bank, videos)
+    found: dict[tuple[str, int], NDArray[np.float64]] = {}
+    for task, of in scores.items():
+        ends = np.cumsum(features.lengths[videos[task]] if detects else np.ones_like(videos[task]))
+        parts = np.split(of, ends[:-1], axis=1)
+        found |= {(task, int(video)): part for video, part in zip(videos[task], parts, strict=True)}
+    return found
 
 
 def _label(name: str, task: str) -> str:
@@ -173,11 +188,9 @@ def _write(rows: dict[str, list[Any]], out: Path) -> None:
 
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
-    text = {"video_id", "action", "task"}
-    pq.write_table(
-        pa.table({name: pa.array(of, pa.string() if name in text else pa.float64()) for name, of in rows.items()}),
-        temporary,
-    )
+    kinds = {"video_id": pa.string(), "action": pa.string(), "task": pa.string(), "segment": pa.int64()}
+    columns = {name: pa.array(values, kinds.get(name, pa.float64())) for name, values in rows.items()}
+    pq.write_table(pa.table(columns), temporary)
     temporary.replace(out)
 
 

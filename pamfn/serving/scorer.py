@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from pamfn.data.bank import Bank
 from pamfn.model.output import Output
+from pamfn.phases.objective import objective_of
 from pamfn.phases.saved import SavedNetworks
-from pamfn.phases.scoring import predict
+from pamfn.phases.scoring import Said, predict
 from pamfn.serving.tasks import NetworksOfTask
 
 
@@ -59,15 +60,32 @@ class Scorer:
             bank: The features, of all streams that the networks read.
             videos: Indices of the videos of each task; tasks may be left out.
         """
+        targets = self.networks.targets
+        found = self._predicted(bank, videos, _scores)
+        return {task: np.stack([targets[i].decode(mine) for i, mine in each]) for task, each in found.items()}
+
+    def chances(self, bank: Bank, videos: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.float64]]:
+        """Returns each segment's chance to be a highlight by task, (networks of the task, segments of its videos).
+
+        Args:
+            bank: As for `scores`; the networks classify segments.
+            videos: As for `scores`.
+        """
+        found = self._predicted(bank, videos, objective_of(self.networks.recipe).said)
+        return {task: np.stack([mine for _, mine in each]) for task, each in found.items()}
+
+    def _predicted(
+        self, bank: Bank, videos: Mapping[str, NDArray[np.int64]], said: Said
+    ) -> dict[str, list[tuple[int, NDArray[np.float64]]]]:
+        """Returns what the networks of each task say of its videos, with their indices."""
         asked = [task for task in self.tasks if len(videos.get(task.task, ()))]
         rows = sorted((index, task.task) for task in asked for index in task.networks)
         if not rows:
             return {}
-        network = self._stack(tuple(index for index, _ in rows))
-        found = predict(network, bank.only(*self.networks.widths), [videos[task] for _, task in rows])
+        network, read = self._stack(tuple(index for index, _ in rows)), bank.only(*self.networks.widths)
+        found = predict(network, read, [videos[task] for _, task in rows], said=said)
         by_index = {index: mine for (index, _), mine in zip(rows, found, strict=True)}
-        targets = self.networks.targets
-        return {t.task: np.stack([targets[i].decode(by_index[i]) for i in t.networks]) for t in asked}
+        return {task.task: [(index, by_index[index]) for index in task.networks] for task in asked}
 
     def seen(self, bank: Bank, task: str, video: int) -> list[Seen]:
         """Returns what each network of a task makes of a video; decisions are the arg max, without Gumbel noise."""
@@ -76,7 +94,7 @@ class Scorer:
 
         def noted(output: Output) -> Tensor:
             said.append(output)
-            return output.score_RB
+            return _scores(output)
 
         videos = [np.array([video], dtype=np.int64)] * len(indices)
         predict(self._stack(indices), bank.only(*self.networks.widths), videos, said=noted)
@@ -97,6 +115,10 @@ class Scorer:
                 self._stacks.popitem(last=False)
         self._stacks.move_to_end(indices)
         return self._stacks[indices]
+
+
+def _scores(output: Output) -> Tensor:
+    return output.score_RB
 
 
 def _seen(output: Output, row: int) -> Seen:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from scored_networks import ROUNDING, Checkpoint, checkpoint, planted
 
+from pamfn.architectures import build_network
 from pamfn.catalogue import MODELS
-from pamfn.data.shards import read_shards
+from pamfn.data.bank import Bank
+from pamfn.data.shards import read_shards, write_shards
+from pamfn.data.synthetic import generate
+from pamfn.phases.objective import objective_of
+from pamfn.phases.replica import Task
+from pamfn.phases.saved import SavedNetworks, save_networks
+from pamfn.phases.scoring import predict
+from pamfn.phases.target import ScaledTarget
 from pamfn.predict import main
-from pamfn.serving.tasks import FILE
+from pamfn.recipe import recipe
+from pamfn.replicas.cut import cut
+from pamfn.serving import ServedModel
+from pamfn.serving.tasks import FILE, save_tasks
 
 Said = pytest.CaptureFixture[str]
 
@@ -131,3 +143,34 @@ def test_shards_of_other_classes_are_refused(trained: Checkpoint, tmp_path: Path
     words = ["--data", str(trained.shards), "--out", str(tmp_path / "a.parquet")]
     said = refusal(capsys, 1, str(tmp_path / "networks"), *words)
     assert said.endswith("has the classes Ball, Hoop; the networks score 'Beam', 'Vault'")
+
+
+def test_highlights_are_scored_segment_by_segment_as_an_evaluation_does(tmp_path: Path) -> None:
+    shards, words = tmp_path / "shards", ["--split", "test"]
+    write_shards(generate("highlights-tiny", 0, False)[0], shards)
+    test = read_shards(shards, splits=["test"])
+    actions = sorted(set(test.actions))
+    asked = recipe("highlights", width=8, fusion_nets=3, stages=2)
+    widths = dict(test.schema.modalities)
+    states = [cut(build_network(asked, widths, [seed]), 0) for seed in range(len(actions))]
+    names = [f"{action}/all/seed0" for action in actions]
+    networks = SavedNetworks(asked, widths, names, [ScaledTarget(1.0)] * len(names), states)
+    save_networks(tmp_path / "networks", networks)
+    videos = [test.where(action=action) for action in actions]
+    expected = predict(networks.network(), Bank.of(test), videos, said=objective_of(asked).said)
+    out = tmp_path / "chances.parquet"
+    assert main([str(tmp_path / "networks"), "--data", str(shards), "--out", str(out), *words]) == 0
+    rows = pq.read_table(out).to_pylist()
+    assert list(rows[0]) == ["video_id", "action", "task", "segment", "score", "score.all/seed0"]
+    assert [(row["video_id"], row["segment"]) for row in rows] == [
+        (test.video_ids[v], segment) for of in videos for v in of for segment in range(test.lengths[v])
+    ]
+    assert [row["score"] for row in rows] == np.concatenate(expected).tolist()
+    save_tasks(tmp_path / "networks", [Task(action, action, "highlights") for action in actions])
+    served = ServedModel.load(tmp_path / "networks")
+    first = int(videos[0][0])
+    at = test.rows([first])
+    clip = {name: of[at].tolist() for name, of in test.features.items()}
+    (answer,) = served.answer([{"action": actions[0], **clip}])
+    mine = [row["score"] for row in rows if row["video_id"] == test.video_ids[first]]
+    assert answer["networks"][0]["highlights"] == pytest.approx(mine, abs=1e-6)
