@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tuning.domains import ChoiceDomain, FloatDomain, IntDomain
 from tuning.sections import Scheduler
 from tuning.space_model import Space
 from tuning.study import Study, Task
-from tuning.tracking import StudyRecord, Tracker
+from tuning.tracking import StudyRecord, StudyResults, Tracker, read_study
 
 RUNGS = (2, 6, 18)
 
@@ -51,13 +52,21 @@ def empty_database() -> bytes:
         return (Path(folder) / "mlflow.db").read_bytes()
 
 
-def tracked(folder: Path, *, resume: bool = False, **changes: Any) -> Tracker:
+def tracked(
+    folder: Path, *, resume: bool = False, note: Callable[[str], None] = lambda _: None, **changes: Any
+) -> Tracker:
     """A tracker of a study on the database of a folder."""
     database = folder / "mlflow.db"
     if not database.exists():
         database.write_bytes(empty_database())
     made = study(folder, **changes)
-    return Tracker(made.tracking_uri, StudyRecord.of(made), resume=resume)
+    return Tracker(made.tracking_uri, StudyRecord.of(made), resume=resume, note=note)
+
+
+def told_by(tracker: Tracker) -> StudyResults:
+    """What MLflow holds of a tracker's study, once it has all of it."""
+    tracker.settle()
+    return read_study(tracker.uri, tracker.record.name)
 
 
 def config(number: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ REFUSED = "outbox.refused.jsonl"
 KEPT = "outbox"  # the folder of files that are to be uploaded
 
 LETTERS, BYTES = 4000, 4_000_000  # that are in memory at once, about
+BUFFER = 1_000_000  # bytes
 EMPTIED_AT = 1_000_000  # bytes of delivered letters, at which the file is begun afresh
 SETTLED_EVERY = 1.0  # seconds; one sync for all letters of a second
 
@@ -35,8 +36,10 @@ Letter = dict[str, Any]
 class Outbox:
     """The letters of a study that MLflow does not have, oldest first.
 
-    Letters are written by one thread and delivered by another. A letter is in the operating system's hands when
-    `append` returns, which a kill of the process does not change, and on the disk a second later.
+    Letters are written by one thread and delivered by another. An urgent one is in the operating system's hands when
+    `append` returns, which a kill of the process does not change; the others are a second later, and all of them on the
+    disk: of what a kill takes the study's journal tells again. To write each at once would have the training wait
+    for the thread that delivers, as often as there are letters.
 
     Args:
         folder: The study's folder.
@@ -56,18 +59,19 @@ class Outbox:
         self._settled, self._unsettled = 0.0, False
         self._take_stock()
 
-    def append(self, letter: Letter) -> None:
+    def append(self, letter: Letter, *, urgent: bool = True) -> None:
         """Adds a letter, with its number as ``n`` and its time as ``at``."""
         with self._lock:
             self._number, self._at = self._number + 1, max(self._at + 1, self._clock())
-            line = json.dumps({"n": self._number, "at": self._at, **letter}).encode() + b"\n"
+            line = json.dumps({"n": self._number, "at": self._at, **letter}, default=float).encode() + b"\n"
             if self._file is None:
                 self._file = self._opened()
             self._file.write(line)
-            self._file.flush()
             self._whole += len(line)
             self.pending += 1
             self._unsettled = True
+            if urgent:
+                self._file.flush()
         if time.monotonic() - self._settled > SETTLED_EVERY:
             self.settle()
 
@@ -75,6 +79,9 @@ class Outbox:
         """Puts what was written on the disk."""
         if self._unsettled:
             self._settled, self._unsettled = time.monotonic(), False
+            with self._lock:
+                if self._file is not None:
+                    self._file.flush()
             settle(self.path)
 
     def due(self) -> list[Letter]:
@@ -82,6 +89,8 @@ class Outbox:
         with self._lock:
             if not self.pending:
                 return []
+            if self._file is not None:
+                self._file.flush()
             with self.path.open("rb") as file:
                 file.seek(self._begin)
                 lines = file.readlines(min(BYTES, self._whole - self._begin))[: min(LETTERS, self.pending)]
@@ -136,7 +145,7 @@ class Outbox:
     def _opened(self) -> BinaryIO:
         """Returns the file for appending, without a last line that a kill cut short."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("ab")
+        file = self.path.open("ab", buffering=BUFFER)
         file.truncate(self._whole)
         settle(self._folder)
         return file

@@ -9,6 +9,7 @@ from typing import Any
 from tuning.tracking.experiment import find_runs, take_over_models
 from tuning.tracking.models import log_model
 from tuning.tracking.outbox import Letter
+from tuning.tracking.points import point_metrics
 from tuning.tracking.record import StudyRecord
 from tuning.tracking.run import RunWriter
 from tuning.tracking.told import AwayError, RefusedError
@@ -103,8 +104,8 @@ class StudyRuns:
     def _write(self, run: RunWriter, letter: Letter) -> None:
         at = letter["at"]
         run.note(letter.get("scalars") or {}, letter.get("tags") or {}, at)
-        for step, metrics in letter.get("points") or ():
-            run.add_point(step, metrics, at)
+        for point in letter.get("curve") or ():
+            run.add_point(int(point["epoch"]), point_metrics(point, self._record.metric), at)
         run.add_moment(letter.get("moment") or {}, at)
 
     def _open(self, run: RunWriter, letter: Letter) -> None:

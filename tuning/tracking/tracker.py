@@ -14,7 +14,6 @@ from tuning.tracking.experiment import newest_study_run, open_experiment
 from tuning.tracking.location import absolute, alone, client_of
 from tuning.tracking.names import legal, parameters, run_name
 from tuning.tracking.outbox import Outbox
-from tuning.tracking.points import point_metrics
 from tuning.tracking.provenance import source_tags
 from tuning.tracking.record import StudyRecord
 from tuning.tracking.runs import STUDY, StudyRuns, shared_tags
@@ -101,9 +100,8 @@ class Tracker:
 
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Writes a result of Tune: the new points of its curve, and the trial as of now in numbers and tags."""
-        metric = self.record.metric
-        points = [(int(point["epoch"]), point_metrics(point, metric)) for point in result.get("curve") or []]
-        self._send(trial_id, "write", scalars=_scalars(result, metric), tags=_tags(result), points=points)
+        scalars, curve = _scalars(result, self.record.metric), result.get("curve") or []
+        self._send(trial_id, "write", scalars=scalars, tags=_tags(result), curve=curve)
 
     def trial_waits(self, trial_id: str, rung: int) -> None:
         """Notes where the trial waits, in the tag ``waits``."""
@@ -161,7 +159,7 @@ class Tracker:
         return account
 
     def _send(self, trial_id: str, what: str, **content: Any) -> None:
-        self._outbox.append({"to": trial_id, "do": what, **content})
+        self._outbox.append({"to": trial_id, "do": what, **content}, urgent=what != "write")
         self._delivery.tell()
 
 
