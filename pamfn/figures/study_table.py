@@ -49,18 +49,31 @@ def read_study(path: Path) -> StudyScores:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{path}: cannot be read as a study's results.parquet ({_first_line(error)})") from error
+    return scores_of(table, str(path))
+
+
+def scores_of(table: pa.Table, told: str = "the table") -> StudyScores:
+    """Returns what a study's table says of K.
+
+    Args:
+        table: The table.
+        told: What messages call it.
+
+    Raises:
+        ValueError: If it is no such table, K was not searched, or no trial ran its full budget; one line.
+    """
     folds = _folds(table.schema.names)
     missing = [name for name in (SCORE, REASON) if name not in table.schema.names]
     missing += [] if folds else [f"{SCORE}.<class>.fold0"]
     if missing:
-        raise ValueError(f"{path}: is not a study's results.parquet: no column {', '.join(missing)}")
+        raise ValueError(f"{told}: is not a study's results.parquet: no column {', '.join(missing)}")
     if NETS not in table.schema.names:
-        raise ValueError(f"{path}: {NETS} was not searched in this study, so that there is nothing to draw by K")
+        raise ValueError(f"{told}: {NETS} was not searched in this study, so that there is nothing to draw by K")
     rows = [row for row in table.to_pylist() if row[NETS] is not None]
     good = [row for row in rows if row[REASON] == "finished" and _is_whole(row, folds)]
     if not good:
         raise ValueError(
-            f"{path}: none of {counted(len(rows), 'trial')} ran its full budget, and scores before that are no measure"
+            f"{told}: none of {counted(len(rows), 'trial')} ran its full budget, and scores before that are no measure"
         )
     tried = Counter(int(row[NETS]) for row in good)
     best = {nets: max((r for r in good if int(r[NETS]) == nets), key=lambda r: float(r[SCORE])) for nets in tried}

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from html.parser import HTMLParser
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tracked_study import config, result, run_trials, tracked
+from read_page import read
+from tracked_study import config, result, run_trials, told_by, tracked
 
 from tuning.report import main, write_report
-from tuning.report.curves import ticks
+from tuning.report.artefact import PAGE
 from tuning.report.interval import fold_interval
 from tuning.space import load_space
-from tuning.tracking import read_study
+from tuning.tracking.location import client_of
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_the_command_rebuilds_the_report_from_mlflow(told, tmp_path, capsys):
 
 
 def test_results_hold_a_row_a_trial_with_typed_values(told, tmp_path):
-    write_report(read_study(told.uri, "small"), str(tmp_path))
+    write_report(told_by(told), str(tmp_path))
     table = pq.read_table(tmp_path / "results.parquet")
     assert table.num_rows == 8
     assert [table.schema.field(name).type for name in ("fusion_nets", "lr")] == ["int64", "double"]
@@ -46,7 +45,7 @@ def test_results_hold_a_row_a_trial_with_typed_values(told, tmp_path):
 
 
 def test_the_best_configuration_is_a_space_file_that_loads(told, tmp_path):
-    results = read_study(told.uri, "small")
+    results = told_by(told)
     write_report(results, str(tmp_path))
     best = load_space(tmp_path / "best.yaml")
     assert best.search == {}
@@ -63,45 +62,29 @@ def test_a_stopped_trial_is_never_best_however_high_its_score(tmp_path):
     tracker.trial_started("t1", config(1))
     tracker.trial_reported("t1", result(0, peak=0.99))
     tracker.trial_ended("t1", "stopped at rung 0")
-    assert [trial.trial_id for trial in read_study(tracker.uri, "small").ranked()] == ["t0", "t1"]
+    assert [trial.trial_id for trial in told_by(tracker).ranked()] == ["t0", "t1"]
 
 
 def test_a_study_without_a_score_gets_a_page_and_no_best_configuration(tmp_path):
     tracker = tracked(tmp_path)
     tracker.trial_started("t0", config(0))
-    files = write_report(read_study(tracker.uri, "small"), str(tmp_path / "out"))
+    files = write_report(told_by(tracker), str(tmp_path / "out"))
     assert [path.rsplit("/", 1)[1] for path in files] == ["report.html", "results.parquet"]
     assert "No trial has a score" in (tmp_path / "out/report.html").read_text()
 
 
-class Page(HTMLParser):
-    """Counts what is open and collects what would be fetched."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.fetched, self.lines = [], [], 0
-
-    def handle_starttag(self, tag, attrs):
-        self.fetched += [value for name, value in attrs if name in ("src", "href")]
-        self.lines += tag == "polyline"
-        if tag not in ("meta",):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.lines += tag == "polyline"
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def test_the_page_is_whole_and_needs_nothing_from_outside(told, tmp_path):
-    write_report(read_study(told.uri, "small"), str(tmp_path))
+    write_report(told_by(told), str(tmp_path))
     text = (tmp_path / "report.html").read_text()
-    page = Page()
-    page.feed(text)
-    assert (page.open, page.fetched, page.lines) == ([], [], 8)
-    for said in ("K=8 tau=1.5 lr=6.12e-4 N=2", "95% interval", "The first trial, K=10 tau=10 lr=5e-4 N=3", "t1"):
-        assert said in text
+    page = read(text)
+    assert (page.open, page.fetched) == ([], [])
+    for said in (
+        "K=8 tau=1.5 lr=6.12e-4 N=2",
+        "95% interval",
+        "The paper's configuration, K=10 tau=10 lr=5e-4 N=3",
+        "t1",
+    ):
+        assert said in page.text
 
 
 def test_the_branches_of_the_best_trial_stand_beside_it(tmp_path):
@@ -109,7 +92,7 @@ def test_the_branches_of_the_best_trial_stand_beside_it(tmp_path):
     tracker.trial_started("t0", config(0))
     tracker.trial_reported("t0", {**result(2, peak=0.3), "branch_val_spearman": {"rgb": 0.211, "flow": 0.187}})
     tracker.trial_ended("t0", "finished")
-    results = read_study(tracker.uri, "small")
+    results = told_by(tracker)
     assert results.trials[0].scalars["branch_spearman.rgb"] == pytest.approx(0.211)
     write_report(results, str(tmp_path / "out"))
     page = (tmp_path / "out/report.html").read_text()
@@ -120,8 +103,26 @@ def test_names_in_the_page_are_escaped(tmp_path):
     tracker = tracked(tmp_path)
     tracker.trial_started("t0", config(0))
     tracker.trial_ended("t0", "failed: <script>alert(1)</script>")
-    write_report(read_study(tracker.uri, "small"), str(tmp_path))
+    write_report(told_by(tracker), str(tmp_path))
     assert "<script>" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_study_that_runs_is_reported_on_as_of_now(tmp_path):
+    tracker = tracked(tmp_path)
+    run_trials(tracker, 4)
+    write_report(told_by(tracker), str(tmp_path / "out"))
+    said = read((tmp_path / "out/report.html").read_text()).text
+    assert "This study is running: what stands here is as of 20" in said
+    tracker.end_study("finished")
+    write_report(told_by(tracker), str(tmp_path / "out"))
+    assert "is running" not in read((tmp_path / "out/report.html").read_text()).text
+
+
+def test_the_page_is_kept_as_an_artefact_of_the_study_s_run(told, tmp_path):
+    options = ["--tracking-uri", told.uri, "--storage", str(tmp_path / "out"), "--keep"]
+    assert main(["small", *options]) == 0
+    folder = client_of(told.uri).download_artifacts(told.study_run_id, PAGE, str(tmp_path))
+    assert Path(folder).read_bytes() == (tmp_path / "out/small/report.html").read_bytes()
 
 
 def test_an_unknown_study_and_a_wrong_address_are_refused_in_one_line(told, tmp_path, capsys):
@@ -154,11 +155,3 @@ def test_tasks_that_differ_do_not_widen_the_interval():
 )
 def test_there_is_no_interval_without_two_folds_that_are_numbers(folds):
     assert fold_interval(folds) is None
-
-
-@given(st.floats(-1, 1), st.floats(1e-6, 1000))
-def test_ticks_are_few_even_and_enclose_the_data(low, span):
-    marks = ticks(low, low + span)
-    assert marks[0] <= low + 1e-8 * span + 1e-9
-    assert marks[-1] >= low + span - 1e-8 * span - 1e-9
-    assert 2 <= len(marks) <= 9

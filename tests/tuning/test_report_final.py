@@ -7,13 +7,12 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from tracked_study import run_trials, tracked
+from tracked_study import run_trials, told_by, tracked
 
 from tuning.report import main, write_report
 from tuning.report.final import openings_words
 from tuning.selection.words import verdict
 from tuning.space import load_space
-from tuning.tracking import read_study
 
 
 def told(spearman: float, **more) -> dict:
@@ -75,7 +74,7 @@ def _page(tmp_path):
         tracker.log_file(None, path)
         tracker.settle()
         folder = tmp_path / root / "small"
-        write_report(read_study(tracker.uri, "small"), str(folder))
+        write_report(told_by(tracker), str(folder))
         return unescape((folder / "report.html").read_text())
 
     return made
@@ -151,7 +150,7 @@ def opening(study: str, digest: str) -> str:
 
 
 def test_every_report_counts_the_openings_of_its_data_by_whomever(page, tmp_path):
-    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies").mkdir(exist_ok=True)
     digest = "0123456789abcdef" * 4
     lines = [opening("small", digest), opening("other", digest), opening("other", "more"), opening("small", digest)]
     (tmp_path / "studies" / "openings.jsonl").write_text("".join(lines))
@@ -168,8 +167,9 @@ def test_the_best_configuration_launches_as_it_is_and_leaves_an_opened_split_clo
 def test_the_count_stands_in_a_report_of_a_study_that_never_opened_it(tmp_path):
     tracker = tracked(tmp_path)
     run_trials(tracker, 4)
-    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies").mkdir(exist_ok=True)
     (tmp_path / "studies" / "openings.jsonl").write_text(opening("other", "0123456789abcdef" * 4))
+    tracker.settle()
     options = ["--tracking-uri", tracker.uri, "--storage", str(tmp_path / "studies")]
     assert main(["small", *options]) == 0
     assert "has been opened 1 time, by other." in Path(tmp_path, "studies", "small", "report.html").read_text()

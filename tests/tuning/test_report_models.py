@@ -11,18 +11,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from compared_study import FOLDS, RATES, RG, SCATTER, compared, folds_of, results_of, space_of, trial
-from tracked_study import config, result, tracked
+from tracked_study import config, result, told_by, tracked
 
 from pamfn.metrics import fisher_mean
 from pamfn.published import TABLES, TOPICS
 from tuning.report import write_report
 from tuning.report.comparing import comparison
+from tuning.report.devices import StudyRun
 from tuning.report.layout import blocks, role
 from tuning.report.models import models_html, models_text, sections
-from tuning.report.page import page
+from tuning.report.page import Told, page
 from tuning.report.paired import corrected, holm
 from tuning.sections import Synthetic
-from tuning.tracking import read_study
 
 TABLE_V = {row.value: row for row in next(table for table in TABLES if table.name == "Table V").rows}
 STREAMS = ("rgb", "flow", "audio")
@@ -292,7 +292,7 @@ def test_the_page_holds_the_cells_of_the_table() -> None:
             assert [cell["text"] for cell in told] == [row]
         else:
             assert told == [dataclasses.asdict(cell) for cell in row]
-    assert models_html(results) in page(results)
+    assert models_html(results) in page(results, Told(StudyRun(running=False), "it is not here", None, 0.0))
 
 
 def test_the_markdown_holds_the_same_cells() -> None:
@@ -366,7 +366,7 @@ def test_it_is_read_back_from_mlflow_and_written_beside_the_page(tmp_path) -> No
         tracker.trial_started(f"t{number}", {**config(number), "model": model, "lr_scale": rate})
         tracker.trial_reported(f"t{number}", result(2, peak=0.4 + 0.03 * number, tasks=("Ball", "Hoop")))
         tracker.trial_ended(f"t{number}", "finished")
-    results = read_study(tracker.uri, "small")
+    results = told_by(tracker)
     assert results.modalities == STREAMS
     assert models_text(results) == ""
     asked = space_of("model", ("pamfn", "avg"), classes=("Ball", "Hoop"))

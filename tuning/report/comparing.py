@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 
 from tuning.conditions import matters
 from tuning.domains import ChoiceDomain, same_value
-from tuning.search.noise import fisher_z
+from tuning.score_metric import ScoreMetric
 from tuning.space_model import Space
 from tuning.tasks import task_names
 from tuning.tracking import StudyResults, TrialResult
 from tuning.tracking.names import legal
 
 MODEL, RATE = "model", "lr_scale"
-_FOLD = re.compile(r"val_spearman\.(?:(?P<task>.+)\.)?fold(?P<fold>\d+)")
 
 Array = NDArray[np.float64]
 
@@ -82,13 +80,13 @@ def comparison(results: StudyResults) -> Comparison | None:
     domain = results.space.search[setting] if setting else None
     if setting is None or not isinstance(domain, ChoiceDomain) or len(domain.values) < 2:
         return None
-    labels = _labels(results)
+    labels = labels_of(results)
     if not labels:
         return None
     entries = tuple(_entry(results, setting, value, labels) for value in domain.values)
     first = results.space.first_point()[setting]
     reference = next(entry for entry in entries if same_value(entry.value, first))
-    return Comparison(setting, _classes(results.space, labels), entries, reference, are_correlations(results.space))
+    return Comparison(setting, _classes(results.space, labels), entries, reference, results.metric.fisher)
 
 
 def chosen(space: Space, setting: str, best: TrialResult) -> dict[str, Any]:
@@ -97,37 +95,32 @@ def chosen(space: Space, setting: str, best: TrialResult) -> dict[str, Any]:
     return {name: best.values[name] for name in others if matters(name, space.search, best.values)}
 
 
-def are_correlations(space: Space) -> bool:
-    """Returns whether networks are judged by Spearman's correlation; else they find highlights."""
-    return bool(space.value("task") == "score")
-
-
 def _entry(results: StudyResults, setting: str, value: Any, labels: Sequence[str]) -> Entry:
     mine = [trial for trial in results.trials if same_value(trial.values.get(setting), value)]
     scored = {trial.trial_id for trial in results.ranked() if trial.finished}
     finished = [trial for trial in mine if trial.trial_id in scored]
     best = max(finished, key=lambda trial: trial.score, default=None)
     waiting = tuple(trial.reason or "running" for trial in mine if trial.trial_id not in scored)
-    return Entry(value, best, len(finished), waiting, _scores(best, labels, are_correlations(results.space)))
+    return Entry(value, best, len(finished), waiting, scores_by_fold(best, labels, results.metric))
 
 
-def _scores(trial: TrialResult | None, labels: Sequence[str], fisher: bool) -> Array | None:
-    """Returns a trial's scores by class and fold; None if a fold of a class is missing."""
+def scores_by_fold(trial: TrialResult | None, labels: Sequence[str], metric: ScoreMetric) -> Array | None:
+    """Returns a trial's scores by class and fold, on the scale of their averages; None if a fold of a class lacks."""
     if trial is None:
         return None
     found: dict[str, dict[int, float]] = {label: {} for label in labels}
     for name, score in trial.folds.items():
-        if (match := _FOLD.fullmatch(name)) and (match["task"] or "") in found:
-            found[match["task"] or ""][int(match["fold"])] = fisher_z(score) if fisher else score
+        if (match := metric.fold_in(name)) and (match["task"] or "") in found:
+            found[match["task"] or ""][int(match["fold"])] = float(metric.scaled(score))
     folds = sorted(next(iter(found.values()), {}))
     if not folds or any(sorted(mine) != folds for mine in found.values()):
         return None
     return np.array([[mine[fold] for fold in folds] for mine in found.values()])
 
 
-def _labels(results: StudyResults) -> tuple[str, ...]:
+def labels_of(results: StudyResults) -> tuple[str, ...]:
     """Returns the classes as the metrics name them, in the space file's order, others behind by alphabet."""
-    matches = (_FOLD.fullmatch(name) for trial in results.trials for name in trial.folds)
+    matches = (results.metric.fold_in(name) for trial in results.trials for name in trial.folds)
     there = sorted({match["task"] or "" for match in matches if match})
     asked = [legal(name) for name in _asked(results.space)]
     return tuple(sorted(there, key=lambda name: (asked.index(name) if name in asked else len(asked), name)))

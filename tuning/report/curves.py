@@ -1,92 +1,138 @@
-"""Learning curves of a study as inline SVG: every trial a line, ended where it was stopped."""
+"""Learning curves of a study: every trial a line, ended where it was stopped, and the rungs where that is decided."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from html import escape
+from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
+
+from pamfn.data.rules import counted
+from tuning.report.drawing import Drawing, plainly, printable
+from tuning.report.looks import BEST, FIRST, fate, handles, numbers
+from tuning.report.ticks import readable
+from tuning.score_metric import ScoreMetric
 from tuning.tracking import TrialResult
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 860, 380, 62, 48, 14, 14
-HIGHLIGHT, PLAIN, FAILED = "#0b5394", "#9aa5b1", "#b23c17"
+APART = 6  # times the first rung that the last must be for epochs to be drawn by magnitude
+_AT_RUNG = re.compile(r"(?:stopped|paused) at rung (\d+)")
+
+Points = list[tuple[int, float]]
 
 
-def curves_svg(trials: Sequence[TrialResult], best: TrialResult | None) -> str:
-    """Returns the curves of ``val_spearman`` by epoch; empty if no trial has a finite point.
+def curves(trials: Sequence[TrialResult], best: TrialResult | None, metric: ScoreMetric) -> Drawing | None:
+    """Returns the learning curves; None if no trial has a point that is a number.
 
     Args:
-        trials: The trials; one that failed is drawn in red, as far as its scores were numbers.
+        trials: The trials.
         best: The one to draw strongly.
+        metric: What they are judged by.
     """
-    curves = [(trial, [(x, y) for x, y in trial.curve if math.isfinite(y)]) for trial in trials]
-    points = [point for _, curve in curves for point in curve]
-    if not points:
+    lines = {trial.trial_id: _finite(trial) for trial in trials}
+    drawn = [trial for trial in trials if lines[trial.trial_id]]
+    if not drawn:
+        return None
+    first = next((trial for trial in trials if trial.first), None)
+    rungs = rung_epochs(trials)
+    stopped = [f"{_stopped(trials, rung)} at epoch {epoch} (rung {rung})" for rung, epoch in rungs.items()]
+    words = (
+        f"One line a trial: {metric.words} on the held-out folds by epoch, {counted(len(drawn), 'trial')}: "
+        f"{numbers(drawn)}. Ended at the rungs: {', '.join(stopped) or 'none'}. {_told('The best trial', best)} "
+        f"{_told('The first trial', first if first is not best else None)}"
+    )
+    tips = {f"trial-{i}": f"{t.trial_id} {t.name}: {t.reason or 'running'}" for i, t in enumerate(drawn)}
+    caption = "A line ends where its trial ended; point at one for its settings. Grey verticals are the rungs."
+    figure = _draw(drawn, lines, best, first, rungs, metric)
+    return Drawing("curves", "Learning curves", words.strip(), figure, caption, tips)
+
+
+def rung_epochs(trials: Sequence[TrialResult]) -> dict[int, int]:
+    """Returns the epochs of the rungs that trials have ended at; none of a rung that lies at several."""
+    found: dict[int, set[int]] = {}
+    for trial in trials:
+        match = _AT_RUNG.match(trial.reason)
+        if match or trial.finished:
+            found.setdefault(int(match[1]) if match else trial.rung, set()).add(trial.epochs)
+    return {rung: epochs.pop() for rung, epochs in sorted(found.items()) if rung >= 0 and len(epochs) == 1}
+
+
+@plainly
+def _draw(
+    trials: Sequence[TrialResult],
+    lines: dict[str, Points],
+    best: TrialResult | None,
+    first: TrialResult | None,
+    rungs: dict[int, int],
+    metric: ScoreMetric,
+) -> Figure:
+    figure = Figure(figsize=(9.2, 5.2), layout="constrained")
+    axes = figure.subplots()
+    for place, trial in enumerate(trials):
+        _line(axes, trial, lines[trial.trial_id], f"trial-{place}", above=trial in (best, first))
+    keys = handles(trials)
+    special: dict[str, tuple[TrialResult | None, dict[str, Any]]] = {
+        "first": (None if first is best else first, {"color": FIRST, "linestyle": (0, (5, 1.5)), "linewidth": 2.4}),
+        "best": (best, {"color": BEST, "linestyle": "-", "linewidth": 2.4}),
+    }
+    for said, (one, look) in special.items():
+        if one is not None and lines[one.trial_id]:
+            axes.plot(*zip(*lines[one.trial_id], strict=True), zorder=5, **look)
+            keys.append(Line2D([], [], label=f"{said}: {printable(one.name, 40)}", **look))
+    _epochs(axes, [x for points in lines.values() for x, _ in points], rungs)
+    _rungs(axes, trials, rungs)
+    axes.set_ylabel(f"{metric.words}, held-out folds")
+    figure.legend(handles=keys, loc="outside lower center", ncols=min(3, len(keys)), handlelength=2.6)
+    return figure
+
+
+def _line(axes: Axes, trial: TrialResult, points: Points, gid: str, *, above: bool) -> None:
+    look = fate(trial.reason)
+    xs, ys = zip(*points, strict=True)
+    order = 4 if above else 3 if trial.finished else 2
+    axes.plot(xs, ys, color=look.colour, linewidth=look.width, alpha=0.8, zorder=order, gid=gid)
+    axes.plot(xs[-1:], ys[-1:], **look.marked(4), zorder=order + 0.5)
+
+
+def _epochs(axes: Axes, epochs: Sequence[int], rungs: dict[int, int]) -> None:
+    """Draws epochs by magnitude where rungs are: they lie at multiples, and most trials end at the first."""
+    marks = list(rungs.values())
+    axes.set_xlabel("epoch of phase 2 (of the first class, where classes have budgets of their own)")
+    if len(marks) > 1 and marks[-1] >= APART * marks[0]:
+        axes.set_xscale("log")
+        low = max(1, min(epochs))
+        axes.set_xlim(low * 0.95, max(epochs) * 1.12)
+        axes.xaxis.set_major_locator(FixedLocator(sorted({low, *marks}) if low <= marks[0] / 2 else marks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        readable(axes.xaxis, whole=True)
+
+
+def _rungs(axes: Axes, trials: Sequence[TrialResult], rungs: dict[int, int]) -> None:
+    above = axes.get_xaxis_transform()
+    for rung, epoch in rungs.items():
+        axes.axvline(epoch, color="#5d6875", linestyle=(0, (1, 1.5)), linewidth=1.2, zorder=1)
+        gone = _stopped(trials, rung)
+        finished = sum(trial.finished and trial.rung == rung for trial in trials)
+        said = f"{finished} finished" if finished else f"{gone} stopped"
+        axes.text(epoch, 1.01, f"rung {rung}\n{said}", transform=above, ha="center", va="bottom", fontsize=9)
+
+
+def _stopped(trials: Sequence[TrialResult], rung: int) -> int:
+    return sum(bool((m := _AT_RUNG.match(trial.reason)) and int(m[1]) == rung) for trial in trials)
+
+
+def _finite(trial: TrialResult) -> Points:
+    return [(x, y) for x, y in trial.curve if math.isfinite(y)]
+
+
+def _told(who: str, trial: TrialResult | None) -> str:
+    if trial is None or not math.isfinite(trial.score):
         return ""
-    x_ticks = ticks(0.0, float(max(x for x, _ in points)))
-    y_ticks = ticks(min(0.0, min(y for _, y in points)), max(y for _, y in points))
-    frame = _Frame(x_ticks[-1], y_ticks[0], y_ticks[-1])
-    drawn = sorted(curves, key=lambda pair: pair[0] is best)
-    lines = "".join(_line(trial, curve, frame, strong=trial is best) for trial, curve in drawn if curve)
-    summary = f"Learning curves of {len(trials)} trials; the best trial, {best.name if best else 'none'}, is dark blue."
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(summary)}">'
-        f"{_axes(x_ticks, y_ticks, frame)}{lines}</svg>"
-    )
-
-
-def ticks(low: float, high: float, about: int = 6) -> list[float]:
-    """Returns round numbers, evenly spaced, from at most ``low`` to at least ``high``."""
-    span = max(high - low, 1e-9)
-    power = 10.0 ** math.floor(math.log10(span / about))
-    step = next(step * power for step in (1, 2, 5, 10) if span / (step * power) <= about)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * index, 10) for index in range(first, max(last, first + 1) + 1)]
-
-
-class _Frame:
-    """Maps epochs and scores to the drawing's units."""
-
-    def __init__(self, x_high: float, y_low: float, y_high: float) -> None:
-        self._x_high, self._y_low, self._y_high = x_high, y_low, y_high
-
-    def x(self, value: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * value / self._x_high, 1)
-
-    def y(self, value: float) -> float:
-        share = (value - self._y_low) / (self._y_high - self._y_low)
-        return round(HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * share, 1)
-
-
-def _line(trial: TrialResult, curve: Sequence[tuple[int, float]], frame: _Frame, *, strong: bool) -> str:
-    failed = trial.reason.startswith("failed")
-    colour = HIGHLIGHT if strong else FAILED if failed else PLAIN
-    width, opacity = (2.6, 1.0) if strong else (1.2, 0.75)
-    path = " ".join(f"{frame.x(x)},{frame.y(y)}" for x, y in curve)
-    end_x, end_y = frame.x(curve[-1][0]), frame.y(curve[-1][1])
-    title = f"<title>{escape(trial.name)}: {escape(trial.reason or 'running')}</title>"
-    return (
-        f'<g stroke="{colour}" fill="{colour}" opacity="{opacity}">{title}'
-        f'<polyline points="{path}" fill="none" stroke-width="{width}"/>'
-        f'<circle cx="{end_x}" cy="{end_y}" r="{2.4 if not strong else 3.6}" stroke="none"/></g>'
-    )
-
-
-def _axes(x_ticks: Sequence[float], y_ticks: Sequence[float], frame: _Frame) -> str:
-    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
-    across = "".join(
-        f'<line x1="{LEFT}" x2="{right}" y1="{frame.y(y)}" y2="{frame.y(y)}" class="grid"/>'
-        f'<text x="{LEFT - 8}" y="{frame.y(y) + 4}" text-anchor="end">{y:g}</text>'
-        for y in y_ticks
-    )
-    down = "".join(
-        f'<line x1="{frame.x(x)}" x2="{frame.x(x)}" y1="{bottom}" y2="{bottom + 5}" class="tick"/>'
-        f'<text x="{frame.x(x)}" y="{bottom + 19}" text-anchor="middle">{x:g}</text>'
-        for x in x_ticks
-    )
-    titles = (
-        f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">epoch of phase 2</text>'
-        f'<text transform="translate(16 {(TOP + bottom) / 2}) rotate(-90)" text-anchor="middle">'
-        "Spearman correlation, held-out folds</text>"
-    )
-    return across + down + titles
+    return f"{who}, {trial.name}, ends at {trial.score:.3f} after {counted(trial.epochs, 'epoch')}."

@@ -15,7 +15,7 @@ from tuning.tracking.names import text
 
 HEAD = """\
 # python -m tuning.launch --space best.yaml
-# The best of {count} trials of study {name}: {trial}, val_spearman {score:.4f} ({reason}).
+# The best of {count} trials of study {name}: {trial}, {metric} {score:.4f} ({reason}).
 """
 LOOKED = """\
 # The test split of these data has been opened, so it stays closed here; to open it again:
@@ -35,7 +35,14 @@ def write_whole(folder: str, name: str, content: bytes) -> str:
 
 
 def table_bytes(results: StudyResults) -> bytes:
-    """Returns Parquet with one row a trial, in the order in which they started.
+    """Returns the table of trials as Parquet."""
+    sink = io.BytesIO()
+    pq.write_table(results_table(results), sink)
+    return sink.getvalue()
+
+
+def results_table(results: StudyResults) -> Any:
+    """Returns a table with one row a trial, in the order in which they started.
 
     A setting's column has its values' type; values of several types, and lists, are text.
     """
@@ -54,9 +61,7 @@ def table_bytes(results: StudyResults) -> bytes:
     scores = dict.fromkeys(name for trial in trials for name in [*sorted(trial.folds), *sorted(trial.scalars)])
     for name in scores:
         columns[name] = _floats([trial.folds.get(name, trial.scalars.get(name)) for trial in trials])
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue()
+    return pa.table(columns)
 
 
 def best_text(results: StudyResults, best: TrialResult, *, opened: bool = False) -> str:
@@ -69,7 +74,12 @@ def best_text(results: StudyResults, best: TrialResult, *, opened: bool = False)
             would open it again is refused.
     """
     head = HEAD.format(
-        count=len(results.trials), name=results.name, trial=best.trial_id, score=best.score, reason=best.reason
+        count=len(results.trials),
+        name=results.name,
+        trial=best.trial_id,
+        metric=results.metric.held_out,
+        score=best.score,
+        reason=best.reason,
     )
     space = results.space.settled(best.values)
     if not opened or not space.final.top:

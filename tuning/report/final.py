@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
 
 from pamfn.data.rules import counted
-from tuning.report.tables import paragraph, score, table
+from tuning.report.tables import paragraph, score, section, table
+from tuning.score_metric import ScoreMetric
 from tuning.selection.words import (
     configurations,
     is_reference,
@@ -27,14 +29,26 @@ OPTIMISTIC = (
 PLANTED = " This study's data are planted: they share the names of the classes, and no more."
 
 
-def final_section(final: Mapping[str, Any], names: Mapping[str, str], *, planted: bool) -> str:
-    """Returns what the final stage found on the test split.
+def final_section(
+    final: Mapping[str, Any] | None,
+    openings: Sequence[Mapping[str, Any]] | None,
+    names: Mapping[str, str],
+    metric: ScoreMetric,
+    *,
+    planted: bool,
+) -> str:
+    """Returns what the final stage found on the test split, and how often that was opened.
 
     Args:
-        final: What ``final.json`` holds.
+        final: What ``final.json`` holds; None while the test split is closed.
+        openings: The openings of the data's test split; None where they are not known.
         names: Names of the trials by their ids.
+        metric: What they are judged by.
         planted: Whether the data are planted.
     """
+    opened = paragraph(openings_words(openings))
+    if final is None:
+        return section("test", "Test split", opened)
     seeds, reference = counted(final["seeds"], "seed"), reference_words(final)
     note = (
         f"The best configurations, chosen by their held-out folds, and {reference} for reference, trained on the whole "
@@ -43,17 +57,17 @@ def final_section(final: Mapping[str, Any], names: Mapping[str, str], *, planted
         "over videos and count the luck of the seeds as well; each is for itself, and one in twenty would exclude zero "
         "by luck."
     )
-    return "\n".join(
-        [
-            "<h2>Test split</h2>",
-            f'<p class="figure">{sentence(verdict(final))}</p>',
-            paragraph(sentence(optimistic_verdict(final, names))),
-            paragraph(sentence(ties_words(final))),
-            _scores(final, names, note),
-            paragraph(OPTIMISTIC),
-            paragraph(_paper(final, planted=planted)),
-            _branches(final, names),
-        ]
+    return section(
+        "test",
+        "Test split",
+        f'<p class="lead">{escape(sentence(verdict(final)))}</p>',
+        paragraph(sentence(optimistic_verdict(final, names))),
+        paragraph(sentence(ties_words(final))),
+        _scores(final, names, metric, note),
+        paragraph(OPTIMISTIC),
+        paragraph(_paper(final, planted=planted)),
+        _branches(final, names),
+        opened,
     )
 
 
@@ -72,14 +86,14 @@ def sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
-def _scores(final: Mapping[str, Any], names: Mapping[str, str], note: str) -> str:
+def _scores(final: Mapping[str, Any], names: Mapping[str, str], metric: ScoreMetric, note: str) -> str:
     published, rows, strong = final["published"], list[list[str]](), list[int]()
     for row in configurations(final):
         strong.append(len(rows))
         rows += _rows(final, row, names)
-    head = ["configuration", "class", "Spearman", "95% interval", "deviation", "over the reference"]
+    head = ["configuration", "class", metric.title, "95% interval", "deviation", "over the reference"]
     head += ["best epoch (optimistic)", *(["paper (best epoch)"] if published else [])]
-    return table(head, rows, note, strong=strong, text=(0, 1))
+    return table(head, rows, note, caption="Scores on the test split", strong=strong, text=(0, 1))
 
 
 def _rows(final: Mapping[str, Any], row: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[list[str]]:
@@ -130,7 +144,8 @@ def _branches(final: Mapping[str, Any], names: Mapping[str, str]) -> str:
             rows += _alone(_label(final, row, names), row["models"], mine, branches)
     note = "The branches alone, as they were pretrained on the whole training split; the best is the best on average."
     head = ["configuration", "class", *(f"{name} alone" for name in branches), "best", "fusion over the best"]
-    return table(head, rows, note, strong=strong, text=(0, 1)) if rows else ""
+    caption = "The branches alone, on the test split"
+    return table(head, rows, note, caption=caption, strong=strong, text=(0, 1)) if rows else ""
 
 
 def _alone(label: str, models: Mapping[str, Any], mine: Sequence[str], branches: Sequence[str]) -> Iterator[list[str]]:

@@ -11,6 +11,7 @@ from tuning.report.comparing import MODEL, RATE, Comparison, Entry, chosen, comp
 from tuning.report.layout import Block, Line, Told, blocks, reads
 from tuning.report.model_notes import notes
 from tuning.report.paired import SURE
+from tuning.report.tables import scrolling, section
 from tuning.selection.words import with_interval
 from tuning.tracking import StudyResults
 from tuning.tracking.names import short
@@ -54,7 +55,7 @@ class Section:
 
 def models_html(results: StudyResults) -> str:
     """Returns the tables for the page of a report; nothing for a study that compares nothing."""
-    return "\n".join(map(_html, sections(results)))
+    return section("compared", "What was compared", *map(_html, sections(results)))
 
 
 def models_text(results: StudyResults) -> str:
@@ -159,10 +160,11 @@ def _html(made: Section) -> str:
         for row in made.rows
     )
     title, said = escape(made.title), "".join(f"<li>{escape(note)}</li>" for note in made.notes)
-    return (
-        f'<h2>{title}</h2>\n<div class="wide" role="group" tabindex="0" aria-label="{title}"><table class="models">'
-        f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n<ul class="notes">{said}</ul>'
+    whole = (
+        f'<table class="models"><caption class="unseen">{title}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+    return f'<h3>{title}</h3>\n{scrolling(whole, made.title)}\n<ul class="notes">{said}</ul>'
 
 
 def _cell(cell: Cell, tag: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of a report, and how it writes numbers."""
+"""Tables of a report, and how it writes numbers and paragraphs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ def table(
     rows: Iterable[Sequence[str]],
     note: str,
     *,
+    caption: str,
     strong: Sequence[int] = (),
     text: Sequence[int] | None = None,
 ) -> str:
-    """Returns a table with a paragraph above it.
+    """Returns a table with a paragraph above it; the first cell of a row heads the row.
 
     Args:
-        head: Titles of the columns; all empty for no head.
+        head: Titles of the columns.
         rows: The cells.
         note: The paragraph; may be empty.
+        caption: What the table holds.
         strong: Numbers of the rows to set off.
         text: Numbers of the columns that hold words; the first and the last by default.
     """
@@ -28,8 +30,13 @@ def table(
     kinds = [' class="text"' if column in left else "" for column in range(len(head))]
     top = "".join(f'<th scope="col"{kind}>{escape(cell)}</th>' for kind, cell in zip(kinds, head, strict=True))
     body = "".join(_row(row, kinds, strong=number in strong) for number, row in enumerate(rows))
-    thead = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    return f'{paragraph(note)}<div class="wide"><table>{thead}<tbody>{body}</tbody></table></div>'
+    inner = f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    return f"{paragraph(note)}{scrolling(f'<table>{inner}</table>', caption)}"
+
+
+def scrolling(inner: str, label: str) -> str:
+    """Returns something wide in a box that scrolls by itself, with the keyboard too."""
+    return f'<div class="wide" role="group" tabindex="0" aria-label="{escape(label)}">{inner}</div>'
 
 
 def paragraph(words: str) -> str:
@@ -37,11 +44,19 @@ def paragraph(words: str) -> str:
     return f"<p>{escape(words)}</p>" if words else ""
 
 
+def section(key: str, title: str, *parts: str) -> str:
+    """Returns a section with its heading; nothing where nothing is in it."""
+    inner = "\n".join(part for part in parts if part)
+    return f'<section id="{key}">\n<h2>{escape(title)}</h2>\n{inner}\n</section>' if inner else ""
+
+
 def score(value: float | None) -> str:
-    """Returns a correlation for reading."""
+    """Returns a score for reading."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _row(cells: Sequence[str], kinds: Sequence[str], *, strong: bool) -> str:
-    inner = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
+    (kind, name), *rest = zip(kinds, cells, strict=True)
+    inner = f'<th scope="row"{kind}>{escape(name)}</th>' if name else f"<td{kind}></td>"
+    inner += "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in rest)
     return f'<tr class="best">{inner}</tr>' if strong else f"<tr>{inner}</tr>"
