@@ -24,7 +24,7 @@ from tuning.faults import UNSET, Fault, SpaceError
 from tuning.interruption import Interruption
 from tuning.planted import ensure_planted
 from tuning.preview import preview
-from tuning.report import write_report
+from tuning.report import keep_page, write_report
 from tuning.request import parse, requested_study, resume_command
 from tuning.study import Study
 from tuning.study_file import FILE, sole_driver, write_study
@@ -120,7 +120,9 @@ def _run(
             raise TrackingError(account.words())
         console.note(account.words())
         results = read_study(study.tracking_uri, study.name)
-        console.study_ended(results, write_report(results, study.storage), again if interruption.seen else None)
+        files = write_report(results, study.storage)
+        console.study_ended(results, files, again if interruption.seen else None)
+        keep_page(results, study.storage)
     if interruption.seen:
         return INTERRUPTED
     return SOME_FAILED if outcome.failed or (finals and finals.failed) or account.refused else DONE
