@@ -29,7 +29,7 @@ class Networks:
         clock: Seconds of training, which never go back.
 
     Attributes:
-        branch_seconds: How long branches were trained here.
+        branch_seconds: How long branches were trained for these networks.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Networks:
         self.names = [replica.name for replica in data.replicas]
         self.branch_scores: dict[str, dict[str, float]] = {}
         self.parameters, self.branch_seconds = 0, 0.0
+        self._trained_before = 0
         self._clock = clock
         self._recipe, self._data, self._branch_store, self._cohorts = recipe, data, branch_store, cohorts
         self._bank = read_by_model(recipe, data.bank)
@@ -71,9 +72,23 @@ class Networks:
         states = self._resting | (self._cohort.states() if self._cohort else {})
         return {name: states[name] for name in self.names if name in states}
 
-    def restore(self, states: Mapping[str, Mapping[str, Tensor]], branch_scores: dict[str, dict[str, float]]) -> None:
-        """Takes up what ``states`` and ``branch_scores`` were; the replicas rest until they are trained on."""
+    def restore(
+        self,
+        states: Mapping[str, Mapping[str, Tensor]],
+        branch_scores: dict[str, dict[str, float]],
+        trained: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Takes up what ``states`` and ``branch_scores`` were; the replicas rest until they are trained on.
+
+        Args:
+            states: Where each replica stood.
+            branch_scores: What their branches score alone.
+            trained: Branches that were trained for them.
+            seconds: How long that took.
+        """
         self.close()
+        self._trained_before, self.branch_seconds = trained, seconds
         self._resting, self.branch_scores = dict(states), branch_scores
 
     def close(self) -> None:
@@ -92,8 +107,9 @@ class Networks:
         return self._pretraining.keys if self._pretraining else {}
 
     def branch_counts(self) -> tuple[int, int]:
-        """Returns how many branches were trained here, and how many were there."""
-        return (self._pretraining.trained, self._pretraining.loaded) if self._pretraining else (0, 0)
+        """Returns how many branches were trained for these networks, wherever they were, and how many were there."""
+        trained, loaded = (self._pretraining.trained, self._pretraining.loaded) if self._pretraining else (0, 0)
+        return self._trained_before + trained, max(0, loaded - self._trained_before)
 
     def _rest(self) -> None:
         """Puts those that train to rest, so that the next ones have the memory."""

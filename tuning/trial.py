@@ -168,6 +168,8 @@ class Trial:
             "replicas": list(states),
             "branches": self.networks.branch_keys(),
             "branch_scores": self.networks.branch_scores,
+            "branches_trained": self.networks.branch_counts()[0],
+            "branch_seconds": self.networks.branch_seconds,
             "ahead": [asdict(milestone) for milestone in self.ahead],
             "curve": self.curve,
             "rung_scores": self.rung_scores,
@@ -186,7 +188,12 @@ class Trial:
             ValueError: If it is of another version.
         """
         states, self.best, standing = read_checkpoint(folder)
-        self.networks.restore(dict(zip(standing["replicas"], states, strict=True)), standing["branch_scores"])
+        self.networks.restore(
+            dict(zip(standing["replicas"], states, strict=True)),
+            standing["branch_scores"],
+            standing.get("branches_trained", 0),
+            standing.get("branch_seconds", 0.0),
+        )
         self.ahead = [Milestone(**milestone) for milestone in standing["ahead"]]
         self.curve, self.rung_scores = standing["curve"], standing["rung_scores"]
         self.fold_scores, self.reason = standing["fold_scores"], standing["reason"]
