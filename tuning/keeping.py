@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tuning.trial_files import BEST, LAST, MOMENTS, STANDING, holds, is_complete
+from tuning.trial_files import BEST, LAST, MOMENTS, holds, is_complete
 
 FOLDER = "tune"
 
 
-class FileLog(Protocol):
-    """Where files of a run are kept; the tracker is one."""
+class CheckpointLog(Protocol):
+    """Where trained weights are kept; the tracker is one."""
 
-    def log_file(self, trial_id: str | None, path: Path, folder: str | None = None) -> None:
-        """Keeps a file with a trial's run."""
+    def log_checkpoint(self, trial_id: str, folder: Path) -> None:
+        """Keeps the weights of a trial's checkpoint, which may be removed then."""
         ...
 
 
@@ -31,10 +31,10 @@ class CheckpointKeeper:
     Args:
         folder: Where Tune keeps a folder for each launch, and in it one for each trial, named by its id.
         policy: ``finished``, ``all`` or ``top``.
-        log: Where files go.
+        log: Where weights go.
     """
 
-    def __init__(self, folder: Path, policy: str, log: FileLog) -> None:
+    def __init__(self, folder: Path, policy: str, log: CheckpointLog) -> None:
         self._folder, self._policy, self._log = folder, policy, log
 
     def trial_started(self, trial_id: str, config: Mapping[str, Any]) -> None:
@@ -55,9 +55,7 @@ class CheckpointKeeper:
         if checkpoint is None:
             return
         if self._policy == "all" or (self._policy == "finished" and reason == "finished"):
-            for name in (LAST, BEST, STANDING):
-                if (checkpoint / name).exists():
-                    self._log.log_file(trial_id, checkpoint / name, "checkpoint")
+            self._log.log_checkpoint(trial_id, checkpoint)
         remove_weights(self._folder, trial_id)
 
 

@@ -172,6 +172,7 @@ class Trial:
             "branch_seconds": self.networks.branch_seconds,
             "ahead": [asdict(milestone) for milestone in self.ahead],
             "curve": self.curve,
+            "best_epoch": (self._best() or {}).get("epoch"),
             "rung_scores": self.rung_scores,
             "fold_scores": self.fold_scores,
             "reason": self.reason,

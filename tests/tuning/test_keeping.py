@@ -14,13 +14,13 @@ from tuning.trial_files import BEST, LAST, MOMENTS, STANDING
 
 
 class Log:
-    """Notes which files it is given."""
+    """Notes which checkpoints it is given, and what they hold then."""
 
     def __init__(self):
-        self.files: list[tuple[str | None, str, str | None]] = []
+        self.kept: list[tuple[str, list[str]]] = []
 
-    def log_file(self, trial_id, path, folder=None):
-        self.files.append((trial_id, path.name, folder))
+    def log_checkpoint(self, trial_id, folder):
+        self.kept.append((trial_id, left(folder)))
 
 
 def saved(folder: Path, trial_id: str, launch: int = 1, count: int = 2) -> Path:
@@ -54,7 +54,7 @@ def test_weights_go_where_the_policy_says(tmp_path, policy, reason, kept):
     saved(tmp_path, "0000")
     log = Log()
     CheckpointKeeper(tmp_path, policy, log).trial_ended("0000", reason)
-    assert log.files == ([("0000", name, "checkpoint") for name in (LAST, BEST, STANDING)] if kept else [])
+    assert log.kept == ([("0000", sorted([LAST, BEST, MOMENTS, STANDING]))] if kept else [])
 
 
 def test_of_an_ended_trial_stays_what_says_where_it_stood(tmp_path):
@@ -79,7 +79,7 @@ def test_an_end_that_is_told_again_keeps_nothing_twice(tmp_path):
     log = Log()
     for _ in range(2):
         CheckpointKeeper(tmp_path, "all", log).trial_ended("0000", "finished")
-    assert len(log.files) == 3
+    assert len(log.kept) == 1
 
 
 def test_the_newest_checkpoint_is_the_last_complete_one_of_the_last_launch_that_has_one(tmp_path):

@@ -7,6 +7,7 @@ import math
 import re
 import sqlite3
 from collections import Counter
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -97,16 +98,26 @@ def test_runs_are_flat_and_say_which_study_code_and_data_they_belong_to(study, r
 def test_weights_of_finished_trials_are_kept_and_those_of_stopped_ones_are_not(study, runs):
     folder, _, results = study
     client = MlflowClient(results.uri)
+    models = client.search_logged_models([results.experiment_id], max_results=100)
     for run in runs:
-        kept = {file.path for file in client.list_artifacts(run.info.run_id, "checkpoint")}
-        files = {f"checkpoint/{name}" for name in ("last.safetensors", "best.safetensors", "trial.json")}
-        assert kept == (files if run.data.tags["status_reason"] == "finished" else set())
+        mine = [m for m in models if m.source_run_id == run.info.run_id and m.model_type == "checkpoint"]
+        trial = f"trial-{run.data.tags['trial_id']}"
+        finished = run.data.tags["status_reason"] == "finished"
+        assert sorted(model.name for model in mine) == ([f"{trial}-best", f"{trial}-last"] if finished else [])
+        for model in mine:
+            kept = {path.name for path in Path(model.artifact_location).iterdir()}
+            assert kept == {f"{model.name.rsplit('-')[-1]}.safetensors", "trial.json", "MLmodel"}
+            (score,) = [metric for metric in model.metrics if metric.key == "val_spearman"]
+            curve = client.get_metric_history(run.info.run_id, "val_spearman")
+            assert [point.value for point in curve if point.step == score.step] == [score.value]
+            assert score.dataset_digest == run.inputs.dataset_inputs[0].dataset.digest
     assert not list((folder / "studies" / "quickstart" / "tune").rglob("*.safetensors"))
 
 
 def test_the_winner_is_a_logged_model_with_its_verdict_on_the_test_split(study):
     folder, _, results = study
-    (model,) = MlflowClient(results.uri).search_logged_models([results.experiment_id])
+    models = MlflowClient(results.uri).search_logged_models([results.experiment_id], max_results=100)
+    (model,) = [model for model in models if model.model_type == "pamfn"]
     winner = results.ranked()[0]
     assert model.source_run_id == winner.run_id
     verdict = json.loads((folder / "studies" / "quickstart" / "final.json").read_text())

@@ -131,6 +131,7 @@ def test_the_report_and_the_winners_model_are_made(story, server):
     folder, *_ = story
     assert (folder / "studies" / "quickstart" / "best.yaml").exists()
     results = read_study(server.uri, "quickstart")
-    (model,) = MlflowClient(server.uri).search_logged_models([results.experiment_id])
+    models = MlflowClient(server.uri).search_logged_models([results.experiment_id], max_results=100)
+    (model,) = [model for model in models if model.model_type == "pamfn"]
     assert model.status == "READY"
     assert results.final is not None

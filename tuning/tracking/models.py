@@ -7,6 +7,7 @@ here. No object of ours is pickled.
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 import time
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tuning.tracking.experiment import DIGEST_LENGTH
-from tuning.tracking.points import finite_or_nan
 from tuning.tracking.record import StudyRecord
 from tuning.tracking.registry import register
 from tuning.tracking.run import RunWriter
@@ -76,8 +76,9 @@ def _made(
     from mlflow.entities import LoggedModelOutput
 
     tags = {"study": record.name, "data_digest": record.data.digest}
+    kind = "pamfn" if (folder / FILE).exists() else "checkpoint"
     model = client.create_logged_model(
-        experiment_id, name, source_run_id=run.run_id, tags=tags, params=run.parameters, model_type="pamfn"
+        experiment_id, name, source_run_id=run.run_id, tags=tags, params=run.parameters, model_type=kind
     )
     try:
         _upload(client, model, folder)
@@ -102,9 +103,11 @@ def _log_metrics(
     data = {"dataset_name": record.data.name, "dataset_digest": record.data.digest[:DIGEST_LENGTH]}
     batch, now = [], int(time.time() * 1000)
     for key, value in metrics.items():
+        if not math.isfinite(value):
+            continue  # MLflow would write a model's NaN as 0
         there = client.get_metric_history(run.run_id, key)
         at = next((old.timestamp for old in there if (old.step, old.value) == (step, value)), now)
-        batch.append(Metric(key, finite_or_nan(value), at, step, model_id=model_id, run_id=run.run_id, **data))
+        batch.append(Metric(key, value, at, step, model_id=model_id, run_id=run.run_id, **data))
     if batch:
         client.log_batch(run.run_id, metrics=batch, synchronous=True)
 

@@ -114,19 +114,22 @@ class Outbox:
         with (self._folder / REFUSED).open("a", encoding="utf-8") as file:
             file.write(json.dumps({**letter, "why": why}) + "\n")
 
-    def keep(self, path: Path) -> str:
+    def keep(self, *paths: Path) -> str:
         """Returns another name of a file, under which it stays until a letter that bears it as ``file`` is delivered.
+
+        Further files stay beside it for as long.
 
         Files of a study are written elsewhere and renamed, never changed in place: a link is as good as a copy.
         """
-        kept = self._folder / KEPT / uuid.uuid4().hex / path.name
-        kept.parent.mkdir(parents=True)
-        try:
-            os.link(path, kept)
-        except OSError:  # another file system, or one without links
-            shutil.copy2(path, kept)
-            settle(kept)
-        return str(kept)
+        folder = self._folder / KEPT / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        for path in paths:
+            try:
+                os.link(path, folder / path.name)
+            except OSError:  # another file system, or one without links
+                shutil.copy2(path, folder / path.name)
+                settle(folder / path.name)
+        return str(folder / paths[0].name)
 
     def close(self) -> None:
         """Removes an outbox from which everything was delivered; any other stays for the study's next launch."""

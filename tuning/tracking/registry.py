@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from tuning.tracking.run import RunWriter
 
 CHAMPION, PREVIOUS = "champion", "previous"
+SHOWN = "mlflow.modelVersions"
 MODEL = "logged_model"  # the tag of a version that says which model it is
 
 
@@ -39,7 +41,16 @@ def register(client: Any, run: RunWriter, model_id: str, names: Sequence[str], d
         if former is not None and str(former) != str(version.version):
             client.set_registered_model_alias(name, PREVIOUS, str(former))
         client.set_registered_model_alias(name, CHAMPION, str(version.version))
+        _show(client, model_id, name, int(version.version))
         run.update({}, {noted: f"{model_id}/{version.version}"})
+
+
+def _show(client: Any, model_id: str, name: str, version: int) -> None:
+    """Has the model's page name a version of it, as MLflow's own functions do."""
+    mine = {"name": name, "version": version}
+    shown = json.loads(client.get_logged_model(model_id).tags.get(SHOWN, "[]"))
+    if mine not in shown:
+        client.set_logged_model_tags(model_id, {SHOWN: json.dumps([*shown, mine])})
 
 
 def _version(client: Any, run: RunWriter, name: str, model_id: str, description: str) -> Any:

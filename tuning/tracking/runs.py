@@ -129,7 +129,8 @@ class StudyRuns:
         if self._doubtful:
             take_over_models(self._client, self._experiment_id, run)
         name, folder = letter["model"], Path(letter["from"])
-        log_model(self._client, self._experiment_id, run, name, folder, letter["about"], self._record)
+        step = letter.get("step", 0)
+        log_model(self._client, self._experiment_id, run, name, folder, letter["about"], self._record, step)
 
     def _end(self, run: RunWriter, letter: Letter) -> None:
         """Closes the study's run, and the runs of trials that are still open as interrupted."""

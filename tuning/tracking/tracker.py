@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from tuning.score_metric import ScoreMetric
 from tuning.search.folds import fold_scores, waits_for_folds
+from tuning.tracking.checkpoints import models_of
 from tuning.tracking.delivery import PATIENCE, Account, Delivery
 from tuning.tracking.experiment import newest_study_run, open_experiment
 from tuning.tracking.location import absolute, alone, client_of
@@ -141,6 +142,13 @@ class Tracker:
             metrics: Numbers of the model, such as ``objective``.
         """
         self._send(trial_id, "model", model=name, **{"from": str(folder.absolute())}, about=dict(metrics))
+
+    def log_checkpoint(self, trial_id: str, folder: Path) -> None:
+        """Keeps the weights of a trial's checkpoint, the best and the last ones, as logged models; they may go then."""
+        for one in models_of(folder, self.record.metric):
+            kept, about = self._outbox.keep(*one.files), {"about": dict(one.metrics), "step": one.epoch}
+            named = {"model": f"trial-{trial_id}-{one.which}", "from": str(Path(kept).parent), "file": kept}
+            self._send(trial_id, "model", **named, **about)
 
     def end_study(self, status: str, tags: Mapping[str, str] | None = None, *, patience: float = PATIENCE) -> Account:
         """Closes the study's run, and the runs of trials that are still open as interrupted; waits for the delivery.
