@@ -116,6 +116,8 @@ def test_an_hour_between_two_launches_is_left_out_of_the_time_line():
     assert len(past.launches) == 2
     assert past.seconds == pytest.approx(never.seconds, rel=0.2)
     assert past.last - past.launches[0][0] > past.seconds + 3000
+    assert "wall clock, 2 launches" in read(made(results, past)).text
+    assert all(lane.stretches for lane in lanes(past.stretches))
     caption = timeline(past, results.trials, {}).caption
     assert "the 2 launches" in caption
     assert "was cut off before it had said where it was" in caption

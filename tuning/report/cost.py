@@ -68,7 +68,7 @@ def cost_section(results: StudyResults, past: History | str) -> str:
     rows = [["trained by all trials", in_time(found.trained), "each trial's share of its device, added up"]]
     if found.branches is not None:
         rows.append(["of that, branches (phase 1)", in_time(found.branches), f"{found.made} trained here"])
-    launches = counted(len(past.launches), "launch") + ("es" if len(past.launches) > 1 else "")
+    launches = "1 launch" if len(past.launches) == 1 else f"{len(past.launches)} launches"
     rows.append(["from the first trial to the last event", in_time(past.seconds), f"wall clock, {launches}"])
     held = f"{counted(places, 'place')}, all of the time ({', '.join(past.places)})"
     rows.append(["devices held", in_time(places * past.seconds), held])

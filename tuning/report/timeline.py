@@ -59,7 +59,7 @@ def timeline(
     )
     caption = (
         f"From {at(past.launches[0][0])}. A bar reaches from a trial's start, or its last report, to its next report "
-        "or its end; a first one includes the wait for a device to start and for branches. A slot is one trial at once."
+        "or its end; a first one includes the wait for a device to start and for branches. A slot holds one at a time."
     )
     if len(past.launches) > 1:
         caption += f" Vertical lines: the {len(past.launches)} launches, with the time between them left out."
@@ -73,7 +73,8 @@ def timeline(
 def lanes(stretches: Sequence[Stretch]) -> list[Lane]:
     """Returns the stretches in as few slots of each place as hold them; a trial that goes on stays in its slot."""
     found: list[Lane] = []
-    for stretch in sorted(stretches, key=lambda one: (one.place, one.begin, one.trial)):
+    lasting = [stretch for stretch in stretches if stretch.end > stretch.begin]
+    for stretch in sorted(lasting, key=lambda one: (one.place, one.begin, one.trial)):
         free = [lane for lane in found if lane.place == stretch.place and lane.stretches[-1].end <= stretch.begin]
         mine = next((lane for lane in free if lane.stretches[-1].trial == stretch.trial), None)
         lane = mine or min(free, key=lambda one: one.stretches[-1].end, default=None)
