@@ -80,8 +80,11 @@ class ScoreMetric:
         return f"final_test_{self.name}"
 
     def fold_in(self, name: str) -> re.Match[str] | None:
-        """Returns the groups ``task``, None for a study of one, and ``fold`` if a name is that of a fold's score."""
-        return re.fullmatch(rf"{re.escape(self.held_out)}\.(?:(?P<task>.+)\.)?fold(?P<fold>\d+)", name)
+        """Returns the groups ``task``, None for a study of one, and ``fold`` if a name is that of a fold's score.
+
+        Levels are parted by dots, or by slashes as MLflow has them.
+        """
+        return re.fullmatch(rf"{re.escape(self.held_out)}[./](?:(?P<task>.+)[./])?fold(?P<fold>\d+)", name)
 
 
 SPEARMAN = ScoreMetric("spearman", "Spearman", "Spearman's correlation", "Fisher-z mean of Spearman's correlation")

@@ -15,6 +15,7 @@ from tuning.keeping import FOLDER, newest_checkpoint
 from tuning.precision import set_determinism, set_precision
 from tuning.study import Study
 from tuning.trial import Trial
+from tuning.usage import Usage
 
 
 class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
@@ -34,9 +35,10 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         set_precision(torch.device("cuda" if torch.cuda.is_available() else "cpu"), study.space.resources.precision)
         self._study, self._config = study, config
         self._trial: Trial | None = None
+        self._usage = Usage()
 
     def step(self) -> dict[str, Any]:
-        """Trains to the next rung; the result says on which node of the cluster that was.
+        """Trains to the next rung; the result says on which node of the cluster that was, and what it used of it.
 
         Whether the trial is done is the search's to say, which writes it down before anyone is told. Once it has, the
         trial is never begun again: the weights of one that has had its full budget are on the storage before.
@@ -48,7 +50,8 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
             result |= {"curve": self._trial.curve, "curve_start": 0}
         elif result["done"] and not result["status_reason"]:
             self.save()
-        return {**result, "done": False, "node": ray.get_runtime_context().get_node_id()}
+        node = ray.get_runtime_context().get_node_id()
+        return {**result, "done": False, "node": node, "usage": self._usage.of_late()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the trial into the folder that Tune gives."""

@@ -44,9 +44,9 @@ def test_names_of_scores_are_what_they_were_and_those_of_highlights_say_map() ->
 
 def test_the_name_of_a_fold_s_score_tells_task_and_fold() -> None:
     names = {name for found in score_metrics(["a.b/fold0/seed0", "c/fold1/seed0"], MAP).values() for name in found}
-    assert names == {"val_map.a.b", "val_map.a.b.fold0", "val_map.c", "val_map.c.fold1"}
+    assert names == {"val_map/a.b", "val_map/a.b/fold0", "val_map/c", "val_map/c/fold1"}
     folds = {name: found.group("task", "fold") for name in names if (found := MAP.fold_in(name))}
-    assert folds == {"val_map.a.b.fold0": ("a.b", "0"), "val_map.c.fold1": ("c", "1")}
+    assert folds == {"val_map/a.b/fold0": ("a.b", "0"), "val_map/c/fold1": ("c", "1")}
     (alone,) = score_metrics(["a/fold3/seed0"], MAP)["a/fold3/seed0"]
     assert MAP.fold_in(alone).group("task", "fold") == (None, "3")
     assert SPEARMAN.fold_in(alone) is None
@@ -59,7 +59,7 @@ def test_a_point_of_highlights_has_plain_means() -> None:
         for fold in (0, 1)
     }
     found = point_metrics({"val_spearman": 0.5, "scores": scores}, MAP)
-    expected = {"val_map": 0.5, "val_map.a": 0.4, "val_map.b": 0.6, "val_map.a.fold1": 0.6, "val_map.b.fold0": 0.4}
+    expected = {"val_map": 0.5, "val_map/a": 0.4, "val_map/b": 0.6, "val_map/a/fold1": 0.6, "val_map/b/fold0": 0.4}
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 

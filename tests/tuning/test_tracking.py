@@ -196,7 +196,7 @@ def test_class_names_with_odd_characters_get_curves(tmp_path):
     tracker.trial_started("t0", config(0))
     tracker.trial_reported("t0", result(0, tasks=tasks))
     (run,) = runs_of(tracker)
-    assert len([name for name in run.data.metrics if name.endswith(".fold1")]) == 3
+    assert len([name for name in run.data.metrics if name.endswith("/fold1")]) == 3
 
 
 def test_a_curve_of_thousands_of_points_is_written_whole(tmp_path):
@@ -204,7 +204,7 @@ def test_a_curve_of_thousands_of_points_is_written_whole(tmp_path):
     tracker.trial_started("t0", config(0))
     tracker.trial_reported("t0", result(2, curve=[point(epoch, 0.5) for epoch in range(1, 1001)]))
     assert [step for step, _ in history(tracker, "t0")] == list(range(1, 1001))
-    assert len(history(tracker, "t0", "val_spearman.fold1")) == 1000
+    assert len(history(tracker, "t0", "val_spearman/fold1")) == 1000
 
 
 def test_a_run_id_in_the_environment_does_not_matter(tmp_path, monkeypatch):

@@ -21,13 +21,24 @@ SHORT = {"fusion_nets": "K", "tau_init": "tau", "lr": "lr", "stages": "N"}
 SHARED = "with."
 """Prefix of every parameter that was not searched."""
 
+ALL = "All"
+"""The level of a score's average over all replicas, beside those of its tasks or folds.
+
+MLflow's chart view gives names with a slash sections of their own, above all others: there ``val_spearman`` comes after
+every fold, and ``val_spearman/All``, the same curve, is the first on the page (capitals go before other letters).
+"""
+
 _FORBIDDEN = re.compile(r"[^\w.\- :]")  # MLflow also allows the slash, which separates levels here
 
 
 def run_name(config: Mapping[str, Any]) -> str:
-    """Returns a trial's name, such as ``K=8 tau=10 lr=5e-4 N=3``; empty if nothing is searched."""
-    ordered = [name for name in SHORT if name in config] + sorted(set(config) - set(SHORT))
-    return " ".join(f"{SHORT.get(name, name)}={short(config[name])}" for name in ordered)
+    """Returns a trial's name, such as ``K=8 tau=10 lr=5e-4 N=3``; empty if nothing is searched.
+
+    Where the model is searched its name comes first, and alone: ``late_fusion lr=5e-4``.
+    """
+    ordered = [name for name in SHORT if name in config] + sorted(set(config) - {*SHORT, "model"})
+    words = [f"{SHORT.get(name, name)}={short(config[name])}" for name in ordered]
+    return " ".join([text(config["model"]), *words] if "model" in config else words)
 
 
 def short(value: Any) -> str:
@@ -85,19 +96,17 @@ def legal(name: str) -> str:
 def score_metrics(replicas: Iterable[str], metric: ScoreMetric = SPEARMAN) -> dict[str, tuple[str, ...]]:
     """Maps each replica, ``task/fold0/seed0``, to the metrics its score is averaged into.
 
-    That is ``val_spearman.fold0`` with one task, ``val_spearman.Ball`` and ``val_spearman.Ball.fold0`` with several,
-    and ``val_map`` where ``metric`` is that.
-    Levels are parted by dots: MLflow's chart view gives names with a slash sections of their own above all others, and
-    the study's own metric would be the last thing on the page. Tasks whose names differ only in characters that MLflow
-    refuses get a number.
+    That is ``val_spearman/fold0`` with one task, ``val_spearman/Ball`` and ``val_spearman/Ball/fold0`` with several,
+    and ``val_map`` where ``metric`` is that; `ALL` stands before them. Tasks whose names differ only in characters that
+    MLflow refuses get a number.
     """
     split = {name: tuple(name.rsplit("/", 2)[:2]) for name in replicas}
     tasks = list(dict.fromkeys(task for task, _ in split.values()))
     if len(tasks) == 1:
-        return {name: (f"{metric.held_out}.{fold}",) for name, (_, fold) in split.items()}
+        return {name: (f"{metric.held_out}/{fold}",) for name, (_, fold) in split.items()}
     labels = _distinct([legal(task).strip(". ") or "task" for task in tasks])
-    named = {task: f"{metric.held_out}.{label}" for task, label in zip(tasks, labels, strict=True)}
-    return {name: (named[task], f"{named[task]}.{fold}") for name, (task, fold) in split.items()}
+    named = {task: f"{metric.held_out}/{label}" for task, label in zip(tasks, labels, strict=True)}
+    return {name: (named[task], f"{named[task]}/{fold}") for name, (task, fold) in split.items()}
 
 
 def _distinct(labels: Iterable[str]) -> list[str]:

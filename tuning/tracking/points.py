@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuning.score_metric import SPEARMAN, ScoreMetric
-from tuning.tracking.names import score_metrics
+from tuning.tracking.names import ALL, score_metrics
 
 
 def point_metrics(point: Mapping[str, Any], metric: ScoreMetric = SPEARMAN) -> dict[str, float]:
@@ -33,8 +33,10 @@ def finite_or_nan(value: float) -> float:
 
 
 def _averages(scores: Mapping[str, float], metric: ScoreMetric) -> dict[str, float]:
-    """Returns the average of every task and of every fold; NaN in one replica makes its averages NaN."""
-    groups: dict[str, list[float]] = {}
+    """Returns the average of all, of every task and of every fold; NaN in one replica makes its averages NaN."""
+    if not scores:
+        return {}
+    groups = {f"{metric.held_out}/{ALL}": [finite_or_nan(value) for value in scores.values()]}
     for replica, names in score_metrics(scores, metric).items():
         for name in names:
             groups.setdefault(name, []).append(finite_or_nan(scores[replica]))

@@ -161,9 +161,15 @@ def _trial(client: Any, run: Any, space: Space) -> TrialResult:
         epochs=int(metrics.get("epochs_trained", 0)),
         seconds=metrics.get("train_seconds", 0.0),
         curve=tuple(sorted((int(point.step), float(point.value)) for point in history)),
-        folds={key: value for key, value in metrics.items() if judged.fold_in(key)},
+        folds=_folds(metrics, judged),
         scalars={k: v for k, v in metrics.items() if k not in named and not k.startswith(judged.held_out)},
     )
+
+
+def _folds(metrics: Mapping[str, float], judged: ScoreMetric) -> dict[str, float]:
+    """Returns the scores of the folds by the names that people read, with dots where MLflow has slashes."""
+    dotted = {key.replace("/", "."): value for key, value in metrics.items()}
+    return {key: value for key, value in dotted.items() if judged.fold_in(key)}
 
 
 def _value(space: Space, name: str, written: str) -> Any:

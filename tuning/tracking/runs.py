@@ -106,7 +106,7 @@ class StudyRuns:
         run.note(letter.get("scalars") or {}, letter.get("tags") or {}, at)
         for point in letter.get("curve") or ():
             run.add_point(int(point["epoch"]), point_metrics(point, self._record.metric), at)
-        run.add_moment(letter.get("moment") or {}, at)
+        run.add_moment(letter.get("moment") or {}, letter.get("moment_at", at))
 
     def _open(self, run: RunWriter, letter: Letter) -> None:
         run.reopen()
@@ -130,7 +130,8 @@ class StudyRuns:
             take_over_models(self._client, self._experiment_id, run)
         name, folder = letter["model"], Path(letter["from"])
         step = letter.get("step", 0)
-        log_model(self._client, self._experiment_id, run, name, folder, letter["about"], self._record, step)
+        if folder.exists():  # else its files went with a delivery before
+            log_model(self._client, self._experiment_id, run, name, folder, letter["about"], self._record, step)
 
     def _end(self, run: RunWriter, letter: Letter) -> None:
         """Closes the study's run, and the runs of trials that are still open as interrupted."""

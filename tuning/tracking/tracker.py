@@ -102,7 +102,10 @@ class Tracker:
     def trial_reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Writes a result of Tune: the new points of its curve, and the trial as of now in numbers and tags."""
         scalars, curve = _scalars(result, self.record.metric), result.get("curve") or []
-        self._send(trial_id, "write", scalars=scalars, tags=_tags(result), curve=curve)
+        usage = result.get("usage") or {}
+        moment = {f"system/trial_{name}": value for name, value in usage.get("values", {}).items()}
+        measured = {"moment": moment, "moment_at": usage["at"]} if moment else {}
+        self._send(trial_id, "write", scalars=scalars, tags=_tags(result), curve=curve, **measured)
 
     def trial_waits(self, trial_id: str, rung: int) -> None:
         """Notes where the trial waits, in the tag ``waits``."""
