@@ -140,6 +140,7 @@ def test_the_logged_model_has_its_numbers_on_its_data(logged):
     run = logged.client.get_run(logged.model.source_run_id)
     assert {metric.dataset_digest for metric in found.values()} == {run.inputs.dataset_inputs[0].dataset.digest}
     assert logged.model.params["fusion_nets"] == "3"
+    assert logged.model.tags["mlflow.note.content"].startswith("# Scores of Ball, Hoop\n")
 
 
 def test_the_card_says_what_a_user_must_know(logged):

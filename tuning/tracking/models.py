@@ -22,6 +22,7 @@ from tuning.tracking.run import RunWriter
 
 FILE, CARD = "MLmodel", "model_card.md"
 REGISTER = "register_as"  # in a description's metadata: the registered models that this is to be a version of
+NOTE = "mlflow.note.content"  # the tag that a page shows as the description
 LONGEST = 4800  # characters of a version's description; MLflow's databases hold 5000
 _REFUSED = re.compile(r"[^\w\- ]+")
 
@@ -76,6 +77,7 @@ def _made(
     from mlflow.entities import LoggedModelOutput
 
     tags = {"study": record.name, "data_digest": record.data.digest}
+    tags |= {NOTE: words} if (words := _described(folder)) else {}
     kind = "pamfn" if (folder / FILE).exists() else "checkpoint"
     model = client.create_logged_model(
         experiment_id, name, source_run_id=run.run_id, tags=tags, params=run.parameters, model_type=kind
