@@ -54,7 +54,7 @@ def test_times_are_of_one_step_of_one_replica(monkeypatch: pytest.MonkeyPatch) -
     told = {"loop": [2.0], "ours": [3.0], "uncached": [4.0], "single": [1.0], "vmap": [24.0]}
     monkeypatch.setattr(STEP, "interleaved", lambda _contestants, **_settings: told)
     settings = {"device": "cpu", "steps": 2, "batch_size": 4, "looped": 2, "repeats": 1, "warmup": 0}
-    row = STEP.measure(8, 6, argparse.Namespace(size="tiny", **settings), [])
+    row = STEP.measure(8, 6, argparse.Namespace(size="tiny", compile="", **settings), [])
     assert row["loop_ms"] == pytest.approx(1e3 * 2 / (2 * 2))
     assert row["step_ms"] == pytest.approx(1e3 * 3 / (2 * 6))
     assert row["ratio_loop"] == pytest.approx(2.0)
@@ -95,3 +95,14 @@ def test_what_does_not_fit_the_memory_is_left_out_and_said(
     assert capsys.readouterr().out == "width 8, 4 replicas: out of memory, skipping nothing\n"
     assert STEP.measure_fitting(8, 5, argparse.Namespace(skip=["vmap"])) is None
     assert capsys.readouterr().out == "width 8, 5 replicas: out of memory, skipping vmap\n"
+
+
+def test_what_is_compiled_has_met_its_noise_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = WORKLOAD.Workload.of("tiny", 4, width=8, batch_size=4)
+    part = (WORKLOAD.np.arange(4), WORKLOAD.np.arange(4))
+    training = work.training(work.bank("cpu"), [part])
+    asked: list[tuple[str, list[int]]] = []
+    monkeypatch.setattr(training.network, "compile", lambda backend: asked.append((backend, list(training.steps))))
+    STEP.compiled(training, "inductor").epoch()
+    assert asked == [("inductor", [1])]
+    assert training.steps == [2]
