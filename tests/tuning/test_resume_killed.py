@@ -35,6 +35,7 @@ def _story(tmp_path_factory, launch_home):
     early = [path.name for path in studies.iterdir()]
     second = Launch(folder, launch_home, *SEQUENTIAL, "--resume")
     second.wait_for(r"trial 0002  started")
+    second.wait_until(lambda: sum(bool(trial.reason) for trial in tracked(folder).trials) >= 2)  # MLflow lags behind
     killed(second)
     middle = tracked(folder)
     third = Launch(folder, launch_home, *SEQUENTIAL, "--resume")
