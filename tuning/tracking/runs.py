@@ -106,7 +106,8 @@ class StudyRuns:
         run.note(letter.get("scalars") or {}, letter.get("tags") or {}, at)
         for point in letter.get("curve") or ():
             run.add_point(int(point["epoch"]), point_metrics(point, self._record.metric), at)
-        run.add_moment(letter.get("moment") or {}, int(letter["moment_at"] if "moment_at" in letter else at))
+        moment_at: int = letter.get("moment_at") or at
+        run.add_moment(letter.get("moment") or {}, moment_at)
 
     def _open(self, run: RunWriter, letter: Letter) -> None:
         run.reopen()
