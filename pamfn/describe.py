@@ -23,7 +23,8 @@ from pamfn.catalogue import MODELS, Model
 from pamfn.catalogue import PAMFN as PAMFN_BUILDER
 from pamfn.model.network import PAMFN
 from pamfn.model.outline import forward_flops, parameters_by_part, shapes_by_stage
-from pamfn.recipe import PRESETS, Recipe, own_options, recipe
+from pamfn.presets import PRESETS
+from pamfn.recipe import Recipe, own_options, recipe
 
 WIDTHS = {"rgb": 1024, "flow": 1024, "audio": 768}
 OPTIONS = {

@@ -18,7 +18,6 @@ wrong.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -26,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pamfn.arguments import positive
 from pamfn.data.rules import counted
 from pamfn.phases.saved import DESCRIPTION, save_networks
 from pamfn.released.faults import CheckpointError
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         add(f"--{modality}", type=Path, metavar="FILE", help=f"state dict of the {modality} branch")
     add("--out", required=True, type=Path, metavar="DIR", help="folder for the networks; it must hold none yet")
     add("--name", metavar="NAME", help="name of the network, such as its class (default: that of the file)")
-    add("--score-max", type=_positive, default=25.0, metavar="C", help="C of its score: 25 RG (default), 45 Fis-V")
+    add("--score-max", type=positive, default=25.0, metavar="C", help="C of its score: 25 RG (default), 45 Fis-V")
     add("--msfd-heads", type=int, default=1, metavar="H", help="heads of MSFD, which shapes do not tell (default 1)")
     add("--cmfd-heads", type=int, default=1, metavar="H", help="heads of CMFD, likewise (default 1)")
     add(
@@ -81,16 +81,6 @@ def _parser() -> argparse.ArgumentParser:
         help="draw Gumbel noise in evaluation, as the release does (default: off, so that scores repeat)",
     )
     return parser
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
 
 
 def _request_faults(arguments: argparse.Namespace, files: dict[str, Path]) -> list[str]:

@@ -11,11 +11,11 @@ Exit 0: written; 1: the source has faults, each on a line of its own, and nothin
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pamfn.arguments import positive
 from pamfn.data.faults import ShardError
 from pamfn.data.layouts import per_video, published, table
 from pamfn.data.rules import counted
@@ -69,22 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--action-column", metavar="C", help="table: column of the action class (default: one class, 'all')")
     add("--group-column", metavar="C", help="table: column of athlete or speaker, which folds never split")
     add("--score-column", metavar="C", help=_SCORE)
-    add("--score-max", type=_positive, metavar="C", help="largest possible score C (known for total 25, TES, PCS 45)")
+    add("--score-max", type=positive, metavar="C", help="largest possible score C (known for total 25, TES, PCS 45)")
     add("--features", type=int, choices=(1, 2), help="published: 1 VST, I3D, AST (default); 2 UMT, I3D, MAST")
     add("--modality", metavar="NAME", help="per-video: what the one stream is called, such as rgb")
     add("--on-mismatch", choices=("refuse", "drop"), default="refuse", help="videos whose streams differ in length")
     add("--dtype", choices=("float16", "float32"), help="stored precision (default: float16 stays, the rest float32)")
     return parser
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
 
 
 def _request_faults(arguments: argparse.Namespace) -> list[str]:

@@ -27,7 +27,7 @@ class Between:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a model.
+    """What one setting, or one option of a model, may be.
 
     Args:
         kind: ``int``, ``float``, ``bool`` or ``choice``.
@@ -35,6 +35,7 @@ class Option:
         low: Smallest value of a number.
         high: Largest value of a number.
         choices: The values of a choice.
+        nullable: Whether None is a value as well.
     """
 
     kind: str
@@ -42,18 +43,22 @@ class Option:
     low: float = 0.0
     high: float = 0.0
     choices: tuple[Any, ...] = ()
+    nullable: bool = False
 
     def fault(self, value: Any) -> str:
         """Returns what is wrong with a value, as a rule that it breaks; empty if it is good."""
+        if value is None and self.nullable:
+            return ""
         if self.kind == "bool":
             return "" if isinstance(value, bool) else "is not true or false"
         if self.kind == "choice":
             near = difflib.get_close_matches(str(value), [str(c) for c in self.choices], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            return "" if value in self.choices else f"is not one of {', '.join(map(str, self.choices))}{hint}"
+            same = [c for c in self.choices if c == value and isinstance(value, bool) == isinstance(c, bool)]
+            return "" if same else f"is not one of {', '.join(map(str, self.choices))}{hint}"
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else (int, float)):
             return "is not a whole number" if self.kind == "int" else "is not a number"
-        return "" if self.low <= value <= self.high else f"is outside {self.low:g} to {self.high:g}"
+        return "" if self.low <= value <= self.high else f"is outside {self.low} to {self.high}"
 
 
 def options_of(build: Callable[..., Any], shared: Collection[str]) -> dict[str, Option]:

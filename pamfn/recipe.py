@@ -1,9 +1,9 @@
 """Every setting of one training, flat, typed and validated: what a space file may fix or search.
 
-The defaults are the paper's (Sec. III and IV-C, Rhythmic Gymnastics); ``PRESETS["released"]`` holds what the authors'
-implementation does differently, ``PRESETS["highlights"]`` what the paper does to detect highlights (Sec. IV-G), and
-``pamfn.catalogue`` what each other model does. A recipe is plain data: ``pamfn.architectures`` turns it into modules
-and ``pamfn.phases`` into optimisers and schedules.
+The defaults are the paper's (Sec. III and IV-C, Rhythmic Gymnastics). ``pamfn.presets`` says what the authors'
+implementation does differently, and what detects highlights (Sec. IV-G); ``pamfn.catalogue`` what each other model
+does. A recipe is plain data: ``pamfn.architectures`` turns it into modules and ``pamfn.phases`` into optimisers and
+schedules.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from pamfn.catalogue import Model, model_of, name_faults, streams_named, streams_read
 from pamfn.options import Option, options_of
+from pamfn.presets import PRESETS
 
 
 def _setting(
@@ -163,11 +164,8 @@ class Recipe:
 
     def _task_faults(self) -> list[str]:
         if self.task == "score":
-            return (
-                []
-                if self.batch_size > 1
-                else ["batch_size: 1 is for task highlights; a score is trained with 2 or more"]
-            )
+            few = "batch_size: 1 is for task highlights; a score is trained with 2 or more"
+            return [few] if self.batch_size == 1 else []
         faults = []
         if self.padding != "mask":
             faults.append(
@@ -306,12 +304,10 @@ def is_whole(name: str) -> bool:
 def check(name: str, value: Any) -> list[str]:
     """Returns the faults of one value, each as ``name: value breaks this rule``; an empty list if it is good."""
     known = settings()
-    if (own := option(name)) is not None:
-        rule = own.fault(value)
-        return [f"{name}: {value!r} {rule}"] if rule else []
     if name == "model":
         return name_faults(value) if isinstance(value, str) else [f"model: {value!r} is not the name of a model"]
-    if name not in known:
+    own = option(name)
+    if own is None and name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         return [f"{name}: no such setting" + (f"; did you mean {near[0]!r}?" if near else "")]
     if name == "epochs" and isinstance(value, Mapping):
@@ -324,56 +320,17 @@ def check(name: str, value: Any) -> list[str]:
         if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             return [f"fine_tuned: {value!r} is not a list of modality names"]
         return [f"fine_tuned: {value!r} names a modality twice"] if len(set(value)) < len(value) else []
-    return _check_scalar(known[name], value)
+    rule = (own or _rule(known[name])).fault(value)
+    return [f"{name}: {value!r} {rule}"] if rule else []
 
 
-def _check_scalar(setting: dataclasses.Field[Any], value: Any) -> list[str]:
-    name, kind, rule = setting.name, str(setting.type), setting.metadata
-    if value is None and "None" in kind:
-        return []
-    if rule["choices"]:
-        same = [c for c in rule["choices"] if c == value and isinstance(value, bool) == isinstance(c, bool)]
-        if rule["choices"] == (False, True):
-            return [] if same else [f"{name}: {value!r} is not true or false"]
-        near = difflib.get_close_matches(str(value), [str(c) for c in rule["choices"]], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return [] if same else [f"{name}: {value!r} is not one of {', '.join(map(str, rule['choices']))}{hint}"]
-    if kind.startswith("int") and (isinstance(value, bool) or not isinstance(value, int)):
-        return [f"{name}: {value!r} is not a whole number"]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return [f"{name}: {value!r} is not a number"]
-    if not rule["low"] <= value <= rule["high"]:  # false for NaN as well
-        return [f"{name}: {value!r} is outside {rule['low']} to {rule['high']}"]
-    return []
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "released": {
-        "cmfd_sign": "positive",
-        "policy_layers": 1,
-        "fusion_design": "trunk",
-        "fusion_activation": "relu",
-        "query_layers": 2,
-        "head_layers": 2,
-        "fixed_branches": "drifting",
-        "mixed_start": "computed",
-        "tau_form": "plain",
-        "evaluation_noise": True,
-        "weight_decay": 0.01,
-        "clip_norm": 2.0,
-        "phase1_clip_norm": 2.0,
-    },
-    "highlights": {  # K and the learning rate of phase 2 are the defaults
-        "task": "highlights",
-        "padding": "mask",
-        "batch_size": 1,
-        "epochs": 300,
-        "phase1_epochs": 300,
-        "phase1_optimizer": "adamw",
-        "phase1_lr": 5e-4,
-    },
-}
+def _rule(setting: dataclasses.Field[Any]) -> Option:
+    """Returns what a setting may be, as its annotation and its metadata say."""
+    kind, of = str(setting.type), setting.metadata
+    if of["choices"]:
+        return Option("bool" if of["choices"] == (False, True) else "choice", setting.default, choices=of["choices"])
+    number = "int" if kind.startswith("int") else "float"
+    return Option(number, setting.default, of["low"], of["high"], nullable="None" in kind)
 
 
 def recipe(preset: str = "paper", /, **changes: Any) -> Recipe:

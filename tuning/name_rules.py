@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pamfn.recipe import PRESETS, default_of, is_setting, settings
+from pamfn.presets import PRESETS
+from pamfn.recipe import default_of, is_setting, settings
 from tuning import constraints
 from tuning.faults import UNSET, near_miss
 from tuning.space_rules import Breach, mapping

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from pamfn.recipe import BRANCH_SETTINGS, PRESETS, Recipe, check, is_whole, recipe, settings
+from pamfn.presets import PRESETS
+from pamfn.recipe import BRANCH_SETTINGS, Recipe, check, is_whole, recipe, settings
 
 
 def test_the_defaults_are_the_papers_configuration_for_rhythmic_gymnastics() -> None:

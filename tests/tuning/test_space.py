@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pamfn.recipe import PRESETS, Recipe
+from pamfn.presets import PRESETS
+from pamfn.recipe import Recipe
 from tuning.domains import ChoiceDomain, FloatDomain, IntDomain
 from tuning.space import Draft, Space, SpaceError, load_space, read_space
 

@@ -8,7 +8,7 @@ from ablation_cases import ABLATIONS, CASES, LENGTHS, made_of
 from small_networks import batch, videos
 
 from pamfn.model.network import PAMFN
-from pamfn.recipe import PRESETS
+from pamfn.presets import PRESETS
 from pamfn.replicas.noise import Noise
 
 

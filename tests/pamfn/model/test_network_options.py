@@ -14,7 +14,8 @@ from pamfn.model.attention import OneQueryAttention
 from pamfn.model.blocks import ResidualBlock
 from pamfn.model.network import PAMFN, build_branch
 from pamfn.model.output import Output
-from pamfn.recipe import PRESETS, Recipe, recipe
+from pamfn.presets import PRESETS
+from pamfn.recipe import Recipe, recipe
 from pamfn.replicas.noise import Noise
 
 SMALL = {"width": 8, "fusion_nets": 3}
