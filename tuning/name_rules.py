@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pamfn.presets import PRESETS
-from pamfn.recipe import default_of, is_setting, settings
+from pamfn.recipe import default_of, is_setting, own_options, settings
 from tuning import constraints
 from tuning.faults import UNSET, near_miss
 from tuning.space_rules import Breach, mapping
@@ -93,6 +93,8 @@ def _not_searched(name: str, search: Mapping[str, Any]) -> tuple[str, str]:
 
 def _setting_like(name: str) -> str:
     """Returns the near miss of a setting, by its name or by a word of its description, such as the paper's K."""
+    if "." in name and (own := own_options(name.partition(".")[0])):
+        return near_miss(name, [option for option, _ in own])
     word = re.compile(rf"\b{re.escape(name.replace('_', ' '))}\b")
     described = [known for known, setting in settings().items() if word.search(setting.metadata["doc"])]
     return near_miss(name, settings()) or (f"did you mean `{described[0]}`?" if described else "")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from pamfn.catalogue import name_faults
 from tuning import yaml_lines
 from tuning.faults import UNSET, Fault, near_miss
 from tuning.yaml_lines import Document
+
+SETTINGS = ("search", "fixed", "first")
+"""The sections whose keys are settings of a training, or a model's own, which are named ``<model>.<option>``."""
 
 
 class Option(NamedTuple):
@@ -42,7 +46,7 @@ def apply(option: Option, document: Document) -> None:
     document.faults.extend(option.faults)
     if option.faults:
         return
-    *parents, last = option.key.split(".")
+    *parents, last = _parts(option.key)
     branch: Any = document.value
     for depth, part in enumerate(parents):
         if branch.get(part) is None:
@@ -58,6 +62,14 @@ def apply(option: Option, document: Document) -> None:
     else:
         branch[last] = option.value
         _mark(document, (*parents, last), option.name)
+
+
+def _parts(key: str) -> list[str]:
+    """Returns the keys that lead to a value; a model's own option, such as ``gdlt.queries``, is one key."""
+    section, *parts = key.split(".")
+    if section in SETTINGS and len(parts) > 1 and not name_faults(parts[0]):
+        parts[:2] = [".".join(parts[:2])]
+    return [section, *parts]
 
 
 def _stop_searching(option: Option, name: str, search: dict[str, Any], document: Document) -> None:

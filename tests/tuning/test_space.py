@@ -18,8 +18,8 @@ from tuning.space import Draft, Space, SpaceError, load_space, read_space
 
 TABLES = [f"table{number}.yaml" for number in range(1, 10)]
 PACKAGED = [
-    *("equal.yaml", "figure6.yaml", "fisv.yaml", "highlights.yaml", "planted.yaml", "quickstart.yaml", "rg.yaml"),
-    *("speech.yaml", *TABLES),
+    *("ablations.yaml", "equal.yaml", "figure6.yaml", "fisv.yaml", "highlights.yaml", "planted.yaml"),
+    *("quickstart.yaml", "rg.yaml", "speech-ablations.yaml", "speech.yaml", *TABLES),
 ]
 
 IN_DESIGN = """\

@@ -45,6 +45,21 @@ def test_null_takes_a_setting_out_of_the_search_so_that_it_can_be_fixed() -> Non
     assert space.recipe(space.first_point()).lr == 1e-3
 
 
+def test_a_models_own_options_are_reached_by_their_dotted_names() -> None:
+    sets = ["search.model={type: choice, values: [pamfn, gdlt]}", "search.gdlt.queries={type: int, low: 2, high: 6}"]
+    more = ["search.gdlt.queries.high=5", "first.gdlt.queries=3", "fixed.gdlt.dropout=0.2"]
+    space = load_space("rg.yaml", ["model=null", "first=null", *sets, *more])
+    assert (space.search["gdlt.queries"].low, space.search["gdlt.queries"].high) == (2, 5)
+    assert space.first_point()["gdlt.queries"] == 3
+    assert space.fixed["gdlt.dropout"] == 0.2
+
+
+def test_a_mistake_in_a_models_own_option_is_answered_with_its_name() -> None:
+    (fault,) = faults("fixed.gdlt.querys=4")
+    assert "fixed.gdlt.querys" in fault
+    assert "gdlt.queries" in fault
+
+
 def test_conditions_constraints_and_points_can_be_set() -> None:
     sets = [
         "search.lr.when={stages: [2, 3]}",

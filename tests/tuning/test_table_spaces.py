@@ -16,6 +16,8 @@ from tuning.space import load_space
 
 SPACES = {f"table{number}": table for number, table in enumerate(TABLES, start=1)}
 ALL = [*SPACES, "figure6"]
+TOGETHER = {"ablations": STREAMS, "speech-ablations": ("spec", "dspec", "pros")}
+"""The studies that hold the rows of Tables IV to VIII, with the streams of their data."""
 
 
 def commands(name: str) -> list[list[str]]:
@@ -79,3 +81,23 @@ def test_the_commands_of_its_head_are_of_this_file_and_sound(name) -> None:
     assert (space.value("width"), space.evaluation.group) == (32, "athlete")
     assert max(space.value("epochs"), space.value("phase1_epochs")) <= 60
     assert all(space.recipe(config) for config in space.region.grid())
+
+
+@pytest.mark.parametrize(("name", "streams"), TOGETHER.items())
+def test_the_rows_of_five_tables_together_are_each_tried_once_at_three_rates(name, streams) -> None:
+    space = load_space(f"{name}.yaml")
+    rows = {row.value for number in range(4, 9) for row in SPACES[f"table{number}"].rows}
+    tried = [role(config["model"], streams) for config in space.region.grid()]
+    assert set(tried) == rows
+    assert {tried.count(row) for row in rows} == {3}
+    assert (len(tried), space.budget.trials) == (84, 84)
+    assert role(space.first_point()["model"], streams) == "pamfn"
+
+
+@pytest.mark.parametrize(("name", "streams"), TOGETHER.items())
+def test_the_report_of_five_tables_together_has_all_five(name, streams) -> None:
+    space = load_space(f"{name}.yaml")
+    trials = [trial(i, config, folds_of(0.8, space.data.action)) for i, config in enumerate(space.region.grid())]
+    titles = [section.title for section in sections(results_of(space, trials, streams))]
+    numbers = ["Table IV", "Table V", "Table VI", "Table VII", "Table VIII"]
+    assert [title.partition(":")[0] for title in titles[:5]] == numbers
