@@ -35,8 +35,9 @@ class MultiScaleLSTM(nn.Module):
         width: Width D of LSTMs and filters; half of it embeds the segments, a quarter is that of the small layers.
         descriptors: Number P of descriptors.
         cell: The LSTMs over convolutions: those of torch, or ones that ``skip`` steps, which take one call a step.
-        penalty_weight: Weight of the penalty beside the mean squared error. The penalty starts near P, and the error of
-            scores in (0, 1) is below 1: a weight of 1 makes it most of the loss.
+        penalty_weight: Weight of the penalty beside the mean squared error. Over scores in points a weight of 1 suits;
+            over scores in (0, 1), as here, the error is smaller by the square of their scale, and the penalty, which
+            starts near P, would be nearly all of the loss.
         dropout: Dropout before the score.
 
     Raises:
@@ -50,7 +51,7 @@ class MultiScaleLSTM(nn.Module):
         width: int = 256,
         descriptors: Annotated[int, Between(2, 512)] = 50,
         cell: Literal["lstm", "skip"] = "lstm",
-        penalty_weight: Annotated[float, Between(0.0, 100.0)] = 1.0,
+        penalty_weight: Annotated[float, Between(0.0, 100.0)] = 0.01,
         dropout: Annotated[float, Between(0.0, 0.95)] = 0.0,
     ) -> None:
         super().__init__()
