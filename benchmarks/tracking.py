@@ -20,7 +20,6 @@ import heapq
 import json
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuning.tracking import DataRecord, StudyRecord, Tracker, check_tracking
+from servers import Server
+
+from tuning.tracking import DataRecord, StudyRecord, Tracker
 from tuning.tracking.location import client_of
 
 REPLICAS = [f"{task}/fold{fold}/seed0" for task in ("Ball", "Clubs", "Hoop", "Ribbon") for fold in range(5)]
@@ -61,41 +62,6 @@ def result(epoch: int, score: float) -> dict[str, Any]:
     point = {"epoch": epoch, "val_spearman": score, "loss": 0.1, "scores": scores}
     best = {"best_val_spearman": score, "epoch": epoch, "train_seconds": float(epoch), "parameters": 18_000_000}
     return {"rung": -1, "val_spearman": score, "curve": [point], "device": "cpu", "attempt": 0, **best}
-
-
-class Server:
-    """An ``mlflow server`` on loopback, in a session of its own, over a SQLite file."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{port}"
-        stored = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/kept"]
-        words = [*stored, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        self._command = [sys.executable, "-m", "mlflow", "server", *words]
-        self.start()
-
-    def start(self) -> None:
-        """Starts it, and waits until it answers."""
-        self._process = subprocess.Popen(
-            self._command,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        while check_tracking(self.uri):
-            time.sleep(0.5)
-
-    def send(self, number: int) -> None:
-        """Sends a signal to all of it."""
-        os.killpg(self._process.pid, number)
-
-    def kill(self) -> None:
-        """Ends it as a machine that goes down does."""
-        self.send(signal.SIGKILL)
-        self._process.wait()
 
 
 def run_epochs(tell: Callable[[str, int], None], trials: int, epochs: int, *, lockstep: bool) -> list[float]:

@@ -84,6 +84,11 @@ class Tracker:
         self.settle()
         return self._runs.run_ids()[trial_id]
 
+    @property
+    def due(self) -> int:
+        """How many writes MLflow has not got yet."""
+        return self._outbox.pending
+
     def settle(self, patience: float = PATIENCE) -> Account:
         """Returns when MLflow has everything it was told, or has been away for some seconds."""
         return self._delivery.wait(patience)
