@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from launching import SEQUENTIAL, Ended, Launch
+from s3_server import KEYS, S3Server
 
 from tuning.planted import ensure_planted
 from tuning.sections import Synthetic
@@ -40,3 +41,28 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, launch_home: Path) -> 
     """Returns the folder and the end of a study of 12 trials, one at a time, that nothing happened to."""
     folder = tmp_path_factory.mktemp("undisturbed")
     return folder, Launch(folder, launch_home, *SEQUENTIAL).ended()
+
+
+@pytest.fixture(scope="session")
+def _one_s3_server() -> Iterator[S3Server]:
+    pytest.importorskip("moto", reason="moto is not installed")
+    server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(_one_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3Server:
+    """Returns an S3 server, with who we are in the environment, and a folder of this test to work in."""
+    for name, value in {**KEYS, "TUNING_WORK": str(tmp_path / "work")}.items():
+        monkeypatch.setenv(name, value)
+    return _one_s3_server
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Returns a location of each kind, which nothing is at."""
+    if request.param == "folder":
+        return str(tmp_path / "place")
+    server: S3Server = request.getfixturevalue("s3")
+    return server.uri(f"place-{tmp_path.name}-{id(request)}")

@@ -10,13 +10,34 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from tuning.storage.holders import holder, is_gone
+
+
+class Held(Protocol):
+    """A lease that this process holds."""
+
+    def renew(self) -> None:
+        """Lets it be known that the holder lives; raises nothing."""
+        ...
+
+    def release(self) -> None:
+        """Gives it back."""
+        ...
+
+
+class Leases(Protocol):
+    """Where leases are claimed: in a folder, or on an object store."""
+
+    def claim(self, name: str) -> tuple[Held | None, bool]:
+        """Returns a lease, or None while another process holds it, and whether it was taken from one that is dead."""
+        ...
 
 
 class Lease:
@@ -56,9 +77,8 @@ def acquire(path: Path) -> Lease | None:
     except FileExistsError:
         return None
     lease = Lease(path, uuid.uuid4().hex, descriptor)
-    writer = {"token": lease.token, "host": _host(), "pid": os.getpid(), "started": _start_time(os.getpid())}
     try:
-        os.write(descriptor, json.dumps(writer).encode())
+        os.write(descriptor, json.dumps(holder(lease.token)).encode())
         os.fsync(descriptor)
     except OSError:
         lease.release()
@@ -68,7 +88,7 @@ def acquire(path: Path) -> Lease | None:
 
 
 @contextlib.contextmanager
-def renewed(leases: dict[str, Lease], every: float) -> Iterator[None]:
+def renewed(leases: dict[str, Held], every: float) -> Iterator[None]:
     """Renews leases from a thread until the block is left, and then releases those that are still in the mapping.
 
     Args:
@@ -91,6 +111,26 @@ def renewed(leases: dict[str, Lease], every: float) -> Iterator[None]:
         thread.join()
         while leases:
             leases.popitem()[1].release()
+
+
+class FolderLeases:
+    """The leases of one process in a folder.
+
+    Args:
+        folder: The folder.
+        patience: See `Watch`.
+    """
+
+    def __init__(self, folder: Path, patience: float) -> None:
+        self._folder, self._watch = folder, Watch(patience)
+
+    def claim(self, name: str) -> tuple[Held | None, bool]:
+        """Returns a lease, or None while another process holds it, and whether it was taken from one that is dead."""
+        path = self._folder / name
+        lease = acquire(path)
+        if lease is None and self._watch.clear_if_dead(path):
+            return acquire(path), True
+        return lease, False
 
 
 class Watch:
@@ -117,7 +157,7 @@ class Watch:
         if path not in self._seen or self._seen[path][0] != sign:
             self._seen[path] = (sign, time.monotonic())
         silent = time.monotonic() - self._seen[path][1] > self._patience
-        return (silent or _is_gone(writer)) and _take_away(path, writer.get("token"))
+        return (silent or is_gone(writer)) and _take_away(path, writer.get("token"))
 
 
 def _take_away(path: Path, token: str | None) -> bool:
@@ -155,40 +195,3 @@ def _modified(path: Path) -> int | None:
             return os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
         return None
-
-
-def _is_gone(writer: dict[str, Any]) -> bool:
-    """Tells whether a writer was a process of this machine that no longer exists."""
-    if writer.get("host") != _host() or not isinstance(writer.get("pid"), int):
-        return False
-    try:
-        os.kill(writer["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return _start_time(writer["pid"]) != writer.get("started")
-
-
-def _host() -> str:
-    """Returns a name of the machine, its boot and its process namespace: where a process id means the same process."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # Linux has these; elsewhere the name of the machine must do
-        parts += [
-            Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-            str(Path("/proc/self/ns/pid").readlink()),
-        ]
-    return "/".join(parts)
-
-
-def _start_time(pid: int) -> str | None:
-    """Returns when a process started, in ticks since boot; ``gone`` for one that is dead but not yet reaped.
-
-    None where the system does not say (not Linux); a process id that has been given to another process is then
-    noticed only by the silence of its lease.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return "gone" if fields[0] in "ZX" else fields[19]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import re
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuning.branches.artefacts import DamagedArtefact, State, pack, stored_form, unpack
-from tuning.branches.leases import Lease, Watch, acquire, renewed
+from tuning.branches.leases import FolderLeases, Held, Leases, renewed
+from tuning.storage import ObjectStore, open_store, within
+from tuning.storage.folder import FolderStore
+from tuning.storage.generations import ObjectLeases
+from tuning.storage.working import working_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,57 +23,74 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0  # seconds between two looks at branches that others are training
 _KEY = re.compile(r"[0-9a-f]{64}")
+_NEAR = "near"  # said once, as every damaged key is
+HEARTBEAT, PATIENCE = 5.0, 120.0  # seconds
 
 Train = Callable[[Sequence[str]], Iterator[tuple[str, Mapping[str, "Tensor"], Mapping[str, Any]]]]
 
 
 class BranchStore:
-    """Branch artefacts by content key, as safetensors files in one folder that every node can reach.
+    """Branch artefacts by content key, as safetensors files in one folder, or bucket, that every node can reach.
+
+    What lies in a bucket is kept in a folder of this machine once it was read: an artefact never changes, and says
+    itself whether it is whole.
 
     Args:
-        root: The folder; made if it is not there.
+        root: The folder or URI; made if it is not there.
         heartbeat: Seconds between renewals of a lease.
         patience: Seconds of silence after which the writer of a lease on another machine is taken to be dead; above
             the 60 s for which NFS may show old attributes.
+        near: The folder of this machine, where ``root`` is a bucket.
 
     Raises:
-        ValueError: If ``root`` is a URI, or ``patience`` is not above ``heartbeat``.
+        ValueError: If ``patience`` is not above ``heartbeat``.
     """
 
-    def __init__(self, root: str, *, heartbeat: float = 5.0, patience: float = 120.0) -> None:
-        if "://" in root:
-            raise ValueError(f"branch store: {root!r} is a URI; it must be a folder that every node mounts")
+    def __init__(
+        self, root: str, *, heartbeat: float = HEARTBEAT, patience: float = PATIENCE, near: Path | None = None
+    ) -> None:
         if not 0 < heartbeat < patience:
             raise ValueError(
                 f"branch store: patience {patience} s must be above heartbeat {heartbeat} s, and both above 0"
             )
-        self._root, self._heartbeat, self._patience = Path(root), heartbeat, patience
+        self._store, self._heartbeat = open_store(root), heartbeat
+        self._leases: Leases
+        if isinstance(self._store, ObjectStore):
+            self._leases = ObjectLeases(self._store, patience)
+            self._near: FolderStore | None = FolderStore(near or working_folder(root))
+        else:
+            folder = Path(self._store.uri)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._leases, self._near = FolderLeases(folder, patience), None
         self._reported: set[str] = set()
-        self._root.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Returns where the artefact of a key is, or will be.
+        """Returns the file of this machine that the artefact of a key is, or will be once it was read.
 
         Raises:
             ValueError: If the key is not one of ``branch_key``.
         """
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"branch store: key {key!r} is not 64 hexadecimal digits; make keys with branch_key")
-        return self._root / f"{key}.safetensors"
+        folder = Path(self._store.uri) if self._near is None else self._near.folder
+        return folder / _named(key)
 
     def load(self, key: str) -> State | None:
         """Returns an artefact, or None if it is not there; a damaged or foreign file is not there, and is reported."""
-        try:
-            content = self.path(key).read_bytes()
-        except FileNotFoundError:
+        name = _named(key)
+        if self._near is not None and (content := self._near.read(name)) is not None:
+            with contextlib.suppress(DamagedArtefact):  # it is read again, from where all keep it
+                return unpack(key, content)
+        content = self._store.read(name)
+        if content is None:
             return None
         try:
-            return unpack(key, content)
+            state = unpack(key, content)
         except DamagedArtefact as fault:
             if key not in self._reported:
-                _LOGGER.warning("branch %s: %s; it is trained again", self.path(key), fault)
+                _LOGGER.warning("branch %s: %s; it is trained again", within(self._store.uri, name), fault)
             self._reported.add(key)
             return None
+        self._keep_near(name, content)
+        return state
 
     def save(self, key: str, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
         """Writes an artefact so that a reader sees all of it or nothing; saving it twice is harmless.
@@ -80,16 +100,20 @@ class BranchStore:
             state: Weights and statistics by name.
             meta: Plain data that says what it is, for people.
         """
-        path = self.path(key)
-        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+        content = pack(key, state, meta)
+        self._store.write(_named(key), content)
+        self._keep_near(_named(key), content)
+
+    def _keep_near(self, name: str, content: bytes) -> None:
+        """Keeps a copy on this machine; where that has no room, the artefact is read from afar again."""
+        if self._near is None:
+            return
         try:
-            with temporary.open("wb") as file:
-                file.write(pack(key, state, meta))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            self._near.write(name, content)
+        except OSError as error:
+            if _NEAR not in self._reported:
+                _LOGGER.warning("branches are not kept at %s: %s", self._near.folder, error.strerror or error)
+            self._reported.add(_NEAR)
 
     def fetch(self, keys: Sequence[str], train: Train, *, chunk: int | None = None) -> dict[str, State]:
         """Returns the artefacts of all keys, training those that nobody has trained or is training.
@@ -111,47 +135,43 @@ class BranchStore:
         if chunk is not None and chunk < 1:
             raise ValueError(f"branch store: chunk {chunk} must be at least 1")
         wanted, found = dict.fromkeys(keys), dict[str, State]()
-        watch, pause = Watch(self._patience), _FIRST_PAUSE
+        pause = _FIRST_PAUSE
         while True:
             found |= self._load(key for key in wanted if key not in found)
             missing = [key for key in wanted if key not in found]
             if not missing:
                 return {key: found[key] for key in wanted}
-            trained = self._claim_and_train(missing, train, chunk, watch)
+            trained = self._claim_and_train(missing, train, chunk)
             found |= trained
             if not trained:
                 time.sleep(pause)
             pause = _FIRST_PAUSE if trained else min(2 * pause, _LONGEST_PAUSE)
 
-    def _load(self, keys: Iterator[str]) -> dict[str, State]:
-        loaded = ((key, self.load(key)) for key in keys if self.path(key).exists())
+    def _load(self, keys: Iterable[str]) -> dict[str, State]:
+        loaded = ((key, self.load(key)) for key in keys)
         return {key: state for key, state in loaded if state is not None}
 
-    def _claim_and_train(
-        self, missing: Sequence[str], train: Train, chunk: int | None, watch: Watch
-    ) -> dict[str, State]:
+    def _claim_and_train(self, missing: Sequence[str], train: Train, chunk: int | None) -> dict[str, State]:
         """Returns the artefacts that this process could claim, trained or found finished meanwhile."""
-        leases: dict[str, Lease] = {}
+        leases: dict[str, Held] = {}
         with renewed(leases, self._heartbeat):
             for key in missing:
                 if len(leases) == (chunk or len(missing)):
                     break
-                if lease := self._claim(key, watch):
+                if lease := self._claim(key):
                     leases[key] = lease
-            found = self._load(iter(leases))  # finished between the look and the claim
+            found = self._load(list(leases))  # finished between the look and the claim
             for key in found:
                 leases.pop(key).release()
             return found | (self._train(leases, train) if leases else {})
 
-    def _claim(self, key: str, watch: Watch) -> Lease | None:
-        path = self.path(key).with_suffix(".lease")
-        lease = acquire(path)
-        if lease is None and watch.clear_if_dead(path):
+    def _claim(self, key: str) -> Held | None:
+        lease, dead = self._leases.claim(f"{key}.lease")
+        if dead:
             _LOGGER.warning("branch %s: the process that was training it is gone; taking over", key)
-            lease = acquire(path)
         return lease
 
-    def _train(self, leases: dict[str, Lease], train: Train) -> dict[str, State]:
+    def _train(self, leases: dict[str, Held], train: Train) -> dict[str, State]:
         trained: dict[str, State] = {}
         for key, state, meta in train(list(leases)):
             if key not in leases:
@@ -164,3 +184,9 @@ class BranchStore:
                 f"branch store: train ended without {len(leases)} of its keys, the first {next(iter(leases))}"
             )
         return trained
+
+
+def _named(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"branch store: key {key!r} is not 64 hexadecimal digits; make keys with branch_key")
+    return f"{key}.safetensors"
