@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pamfn.credentials import redacted
+
 UNSET: Final = object()
 """The value of a fault that is about a name rather than a value."""
 
@@ -79,4 +81,5 @@ def _shorten(value: Any) -> str:
         if not isinstance(value, (type(None), bool))
         else {None: "null", True: "true", False: "false"}[value]
     )
+    text = redacted(text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

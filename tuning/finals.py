@@ -11,6 +11,7 @@ from pamfn.data.rules import counted
 from tuning.cluster import Room
 from tuning.console import Console
 from tuning.score_metric import ScoreMetric
+from tuning.secrets import redacted
 from tuning.selection.choosing import REFERENCE, Candidate, Choice, choose
 from tuning.selection.judging import RESULTS, judge, read_results
 from tuning.selection.openings import OpenedBefore, Opening, record_opening
@@ -109,7 +110,7 @@ def _train(ray: Any, study: Study, room: Room, candidates: Sequence[Candidate]) 
         try:
             ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            failed[candidate.trial_id] = str(error.cause)
+            failed[candidate.trial_id] = redacted(str(error.cause))
         except ray.exceptions.RayError as error:
             failed[candidate.trial_id] = f"{type(error).__name__}: its process or node was lost"
     return failed

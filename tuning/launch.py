@@ -26,6 +26,7 @@ from tuning.planted import ensure_planted
 from tuning.preview import preview
 from tuning.report import keep_page, write_report
 from tuning.request import parse, requested_study, resume_command
+from tuning.secrets import redacted
 from tuning.study import Study
 from tuning.study_file import FILE, sole_driver, write_study
 from tuning.tracking import StudyRecord, Tracker, TrackingError, read_study
@@ -211,7 +212,7 @@ def _train(
 
 
 def _say(text: str, status: int) -> int:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{redacted(text)}\n")
     return status
 
 

@@ -13,6 +13,7 @@ from pamfn.data.features import Contents
 from pamfn.data.shards import read_table_of_contents
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.planted import ensure_planted, planted_contents
+from tuning.secrets import Parser
 from tuning.selection.openings import opening_faults
 from tuning.space import Draft, Option, read_space
 from tuning.study import Study, absolute, data_location, planted_location, resolve_study
@@ -24,9 +25,7 @@ COMMAND = ("python", "-m", "tuning.launch")
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Returns the options of a launch; leaves with exit status 2 and the usage if they are none."""
-    parser = argparse.ArgumentParser(
-        prog=" ".join(COMMAND), description="Run a study from a space file.", allow_abbrev=False
-    )
+    parser = Parser(prog=" ".join(COMMAND), description="Run a study from a space file.", allow_abbrev=False)
     add = parser.add_argument
     space = "the space file; looked up as given, then among the packaged ones"
     add("--space", required=True, metavar="FILE", help=space)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from pamfn.credentials import without_credentials
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.space_model import Space
 from tuning.study import Study, Task
@@ -105,14 +106,19 @@ def read_launched(root: str, name: str) -> Study | None:
             data=record["data"],
             digest=record["digest"],
             root=root,
-            tracking_uri=record["tracking_uri"],
+            tracking_uri=without_credentials(record["tracking_uri"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{root}/{name}/{FILE}: not the whole record of a study ({error!r})") from error
 
 
 def completed(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a record with what the space of an older version does not name at its default."""
+    """Returns a record with what the space of an older version does not name at its default.
+
+    An older version also kept the password of a tracking URI, which a study is not resumed with.
+    """
+    if isinstance(uri := record.get("tracking_uri"), str):
+        record = {**record, "tracking_uri": without_credentials(uri)}
     try:
         space = Space.model_validate_json(json.dumps(record["space"]))
     except (KeyError, ValueError):

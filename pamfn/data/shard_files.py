@@ -13,6 +13,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pamfn.credentials import held, without_credentials
 from pamfn.data.faults import ShardError
 from pamfn.data.rules import counted
 from pamfn.data.schema import Schema, from_metadata
@@ -146,8 +147,14 @@ def find_shards(location: str | Path) -> tuple[pa.fs.FileSystem, list[str]]:
     """Returns the file system of a location and the paths of its Parquet files; hidden and temporary names are not.
 
     Raises:
-        ShardError: If the location cannot be listed or holds no Parquet file.
+        ShardError: If the location holds credentials, cannot be listed, or holds no Parquet file.
     """
+    if found := held(str(location)):
+        way_out = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for ~/.aws/credentials"
+        place = without_credentials(str(location))
+        raise ShardError(
+            [f"{place}: was given with {found}, and locations are written down; {way_out}, and leave it out"]
+        )
     try:
         if "://" in str(location):
             filesystem, folder = pa.fs.FileSystem.from_uri(str(location))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pamfn.credentials import redacted
+
 ALLOWED = "PAMFN_SERVING_DATA"  # the environment variable
 
 
@@ -43,9 +45,10 @@ class Places:
             path = _resolved(location)
             if path is not None and any(path == folder or folder in path.parents for folder in self.folders):
                 return str(path)
+        allowed = ", ".join([*map(str, self.folders), *map(redacted, self.uris)]) or "none"
         raise ValueError(
-            f"given {location!r}, which this server does not read; wanted a folder of shards below "
-            f"{', '.join([*map(str, self.folders), *self.uris]) or 'none'} (allowed by {ALLOWED} where it was started)"
+            f"given {redacted(location)!r}, which this server does not read; wanted a folder of shards below {allowed} "
+            f"(allowed by {ALLOWED} where it was started)"
         )
 
 

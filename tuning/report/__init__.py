@@ -20,6 +20,7 @@ from tuning.report.files import best_text, table_bytes, write_whole
 from tuning.report.history import read_history
 from tuning.report.models import models_text
 from tuning.report.page import Told, page
+from tuning.secrets import Parser
 from tuning.selection.openings import openings_told
 from tuning.study import absolute
 from tuning.tracking import StudyResults, TrackingError, check_existing, read_study
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tuning.report",
         description="Rebuild a study's report from MLflow and its journal, or put two studies side by side.",
     )

@@ -13,6 +13,7 @@ from ray.tune.experiment.config_parser import _create_trial_from_spec, _make_par
 from ray.tune.search import SearchAlgorithm
 
 from tuning.search.core import StudySearch, Work
+from tuning.secrets import redacted
 
 _BUSY = (Trial.PENDING, Trial.RUNNING)  # a running one may also be writing the checkpoint with which it ends or waits
 
@@ -100,4 +101,4 @@ def error_of(trial: Any) -> str:
     path = Path(trial.error_file) if trial.error_file else None
     text = path.read_text(encoding="utf-8", errors="replace") if path and path.exists() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no reason was recorded"
+    return redacted(lines[-1])[:200] if lines else "no reason was recorded"

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pamfn import credentials
+from tuning.secrets import redacted, tracking_fault
+
 DATABASES = ("postgresql", "mysql", "mssql")
 SQLITE = ("sqlite", "sqlite+pysqlite")
 SQLITE_HEADER = b"SQLite format 3\0"
@@ -26,8 +29,10 @@ class TrackingError(RuntimeError):
 def check_tracking(uri: str) -> list[str]:
     """Returns what is wrong with a tracking URI, one line a fault; nothing is created.
 
-    Accepted are ``sqlite:///FILE``, the database URIs of SQLAlchemy and ``http(s)://`` servers.
+    Accepted are ``sqlite:///FILE``, the database URIs of SQLAlchemy and ``http(s)://`` servers, without credentials.
     """
+    if fault := tracking_fault(uri):
+        return [fault]
     way_out = "give sqlite:///FILE, postgresql://... or http://HOST:PORT"
     try:
         scheme = urlsplit(uri).scheme
@@ -182,11 +187,10 @@ def without_user(uri: str) -> str:
 
 def without_password(uri: str) -> str:
     """Returns a URI as it may be shown."""
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+    return credentials.redacted(uri)
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, at most 200 characters."""
-    lines = str(error).strip().splitlines()
+    """Returns the first line of an error's message, at most 200 characters, without secrets."""
+    lines = redacted(str(error)).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:200]
