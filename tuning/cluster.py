@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuning.job import in_a_job
 from tuning.sections import Resources
+from tuning.shipping import shipped_code, staged
 
 SETTINGS = {
     "RAY_worker_niceness": "0",
@@ -31,6 +33,7 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 takes the machine's address all the same, and listens on every interface."""
 
 KNOCK = 10.0  # seconds for a head node to accept a connection
+TOKEN = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token"
 PATIENCE = 60.0  # seconds for every node to answer a question
 
 
@@ -85,10 +88,16 @@ def ray_cluster(address: str | None, *, verbose: bool) -> Iterator[Any]:
 def _connect(ray: Any, address: str, quiet: dict[str, Any]) -> None:
     way_out = "give HOST:PORT of a running head node (`ray start --head`), or leave --address out"
     if "://" in address:
-        raise ClusterError(f"--address: {address!r} is a URI; {way_out}")
+        raise ClusterError(f"--address: {address!r} is a URI; {way_out}, or submit a job with tuning.submit")
+    address = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
     try:
-        _knock(address)
-        ray.init(address=address, runtime_env={"py_modules": _code()}, **quiet)
+        if address != "auto":
+            _knock(address)
+        with _code() as modules:
+            ray.init(address=address, runtime_env={"py_modules": modules} if modules else None, **quiet)
+    except ray.exceptions.AuthenticationError as error:
+        said = str(error).strip().splitlines()[0]
+        raise ClusterError(f"--address: {address!r} does not let us in ({said}); {TOKEN}") from error
     except (OSError, ValueError, RuntimeError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ClusterError(f"--address: no Ray cluster answers at {address!r} ({lines[0]}); {way_out}") from error
@@ -109,12 +118,18 @@ def _close_token() -> None:
         token.chmod(0o600)
 
 
-def _code() -> list[str]:
-    """Returns the folders of our packages, which travel to the nodes so that all run the code of the driver."""
-    import pamfn
-    import tuning
+@contextmanager
+def _code() -> Iterator[list[str]]:
+    """Returns the folders of our packages, which travel to the nodes so that all run the code of the driver.
 
-    return [str(Path(str(package.__file__)).parent) for package in (pamfn, tuning)]
+    Inside a job they have travelled already. What Git ignores or looks like a secret stays here.
+    """
+    if in_a_job():
+        yield []
+        return
+    packages = ("pamfn", "tuning")
+    with staged([file for file in shipped_code(packages) if not file.withheld]) as folder:
+        yield [str(folder / package) for package in packages]
 
 
 def room_on(ray: Any, resources: Resources) -> tuple[Room, list[str]]:

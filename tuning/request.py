@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from pamfn.data.features import Contents
 from pamfn.data.shards import read_table_of_contents
 from tuning.faults import UNSET, Fault, SpaceError
+from tuning.job import resume_words
 from tuning.planted import ensure_planted, planted_contents
 from tuning.secrets import Parser
 from tuning.selection.openings import opening_faults
@@ -23,9 +24,9 @@ from tuning.tracking import check_tracking
 COMMAND = ("python", "-m", "tuning.launch")
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str], command: Sequence[str] = COMMAND) -> argparse.Namespace:
     """Returns the options of a launch; leaves with exit status 2 and the usage if they are none."""
-    parser = Parser(prog=" ".join(COMMAND), description="Run a study from a space file.", allow_abbrev=False)
+    parser = Parser(prog=" ".join(command), description="Run a study from a space file.", allow_abbrev=False)
     add = parser.add_argument
     space = "the space file; looked up as given, then among the packaged ones"
     add("--space", required=True, metavar="FILE", help=space)
@@ -41,7 +42,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     other = "a study whose results this one starts from: its name or folder; the same as --set warm_start=STUDY"
     add("--warm-start", metavar="STUDY", help=other)
     add("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
-    add("--address", metavar="ADDR", help="a Ray cluster that is running (default: a private one on this machine)")
+    cluster = "a Ray cluster that is running, HOST:PORT, or auto inside a job (default: a private one on this machine)"
+    add("--address", metavar="ADDR", help=cluster)
     add("--resume", action="store_true", help="go on with a study that was interrupted")
     add("--reopen-test", action="store_true", help="look at a test split again that has been opened before")
     add("--dry-run", action="store_true", help="print the resolved study and start nothing")
@@ -51,8 +53,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def resume_command(words: Sequence[str]) -> list[str]:
-    """Returns the command that goes on with what these words began."""
-    return [*COMMAND, *(word for word in words if word != "--resume"), "--resume"]
+    """Returns the command that goes on with what these words began; for a job, the one that submits it again."""
+    return resume_words() or [*COMMAND, *(word for word in words if word != "--resume"), "--resume"]
 
 
 def requested_study(arguments: argparse.Namespace) -> tuple[Study, Contents]:
@@ -61,7 +63,7 @@ def requested_study(arguments: argparse.Namespace) -> tuple[Study, Contents]:
     Raises:
         SpaceError: With everything that is wrong with the request.
     """
-    draft = read_space(arguments.space, arguments.set, _options(arguments))
+    draft = read_space(arguments.space, arguments.set, options_of(arguments))
     faults = [Fault("--tracking-uri", "", UNSET, text) for text in check_tracking(arguments.tracking_uri)]
     faults += _storage_faults(arguments.storage)
     if faults:
@@ -88,7 +90,8 @@ def _warmly(draft: Draft, study: Study) -> Study:
     return replace(study, notes=(*study.notes, *prior.notes))
 
 
-def _options(arguments: argparse.Namespace) -> list[Option]:
+def options_of(arguments: argparse.Namespace) -> list[Option]:
+    """Returns the options that stand for values of the space."""
     given = [
         ("--num-samples", "budget.trials", arguments.num_samples),
         ("--max-concurrent", "budget.concurrent", arguments.max_concurrent),

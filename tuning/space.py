@@ -28,7 +28,7 @@ from tuning.space_options import Option, apply, option_of_set
 from tuning.space_rules import Breach, recipe_breaches, relation_breaches, value_breaches
 from tuning.yaml_lines import Document
 
-__all__ = ["Draft", "Fault", "Option", "Space", "SpaceError", "load_space", "read_space"]
+__all__ = ["Draft", "Fault", "Option", "Space", "SpaceError", "found_space", "load_space", "read_space"]
 
 LARGEST = 1_000_000  # bytes; a space file is a page or two
 HOISTED = ("clip", "padding", "standardise", "target")
@@ -88,7 +88,7 @@ def read_space(path: str | Path, sets: Sequence[str] = (), options: Sequence[Opt
     Raises:
         SpaceError: If there is nothing to go on with: no such file, not text, not YAML, not a mapping.
     """
-    found = _found(path)
+    found = found_space(path)
     document = yaml_lines.parse(_text(found, str(path)))
     if not isinstance(document.value, dict):
         raise SpaceError(str(path), document.faults or [_not_a_mapping(document.value)])
@@ -203,7 +203,12 @@ def _hoist(document: Document) -> None:
         document.value["fixed"] = fixed
 
 
-def _found(path: str | Path) -> Path:
+def found_space(path: str | Path) -> Path:
+    """Returns the file that a path means: as given, or else among the packaged spaces.
+
+    Raises:
+        SpaceError: If there is none.
+    """
     given = Path(path)
     packaged = Path(str(files("search_spaces")))
     try:

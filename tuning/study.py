@@ -184,7 +184,7 @@ def resolve_study(
         SpaceError: If the space, the data or the name breaks a rule; all faults of all of them.
     """
     space, name = draft.space, name or Path(draft.space.source).stem
-    faults = [*draft.faults, *_name_faults(name)]
+    faults = [*draft.faults, *name_faults(name)]
     try:
         contents = read_table_of_contents(location)[1] if contents is None else contents
     except ShardError as error:
@@ -229,7 +229,8 @@ def _at(space: Space, location: str, storage: str) -> Space:
     return space.model_copy(update={"data": data})
 
 
-def _name_faults(name: str) -> Iterator[Fault]:
+def name_faults(name: str) -> Iterator[Fault]:
+    """Yields why a study cannot have this name."""
     if not _NAME.fullmatch(name) or name in (BRANCH_FOLDER, DATA_FOLDER):
         rule = "is no name for a study: letters, digits, '.', '_' and '-', and neither branches nor data"
         yield Fault("--name", "", name, rule)
