@@ -51,16 +51,14 @@ class BudgetStopper(tune.Stopper):  # type: ignore[misc]  # Ray is untyped
         """Which budget is spent, for people; empty as long as none is."""
         if self._seconds is not None and self._before + self._clock() - self._began >= self._seconds:
             return f"budget.time, {timedelta(seconds=self._seconds)}, is spent"
-        if self._device_seconds is not None and self._trained() * self._devices >= self._device_seconds:
+        trained = self._search.trained_seconds * self._devices
+        if self._device_seconds is not None and trained >= self._device_seconds:
             return f"budget.device_time, {timedelta(seconds=self._device_seconds)}, is spent"
         return ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tune writes its stopper into a snapshot that is never read."""
         return tune.stopper.NoopStopper, ()
-
-    def _trained(self) -> float:
-        return sum(trained_seconds(held.results) for held in self._search.trials.values())
 
 
 def seconds_of(events: Sequence[Mapping[str, Any]]) -> float:
@@ -71,8 +69,3 @@ def seconds_of(events: Sequence[Mapping[str, Any]]) -> float:
             spent += max(0.0, float(event["time"]) - before)
         before = float(event["time"])
     return spent
-
-
-def trained_seconds(results: Sequence[Mapping[str, Any]]) -> float:
-    """Returns how long a trial has trained according to its results."""
-    return max((float(result.get("train_seconds") or 0.0) for result in results), default=0.0)

@@ -9,7 +9,7 @@ from ray.tune.stopper import Stopper
 from scripted import result, search, started
 
 from tuning.search import Journal
-from tuning.spending import BudgetStopper, seconds_of, trained_seconds
+from tuning.spending import BudgetStopper, seconds_of
 
 
 @pytest.fixture
@@ -89,8 +89,12 @@ def test_device_time_is_what_trials_trained_times_the_devices_of_each(devices, s
     assert again.stop_all() is spent
 
 
-def test_a_trial_that_has_not_said_how_long_it_trained_has_not():
-    assert trained_seconds([]) == trained_seconds([{}, {"train_seconds": None}]) == 0.0
+def test_a_trial_that_has_not_said_how_long_it_trained_has_not(clock):
+    made = search()
+    (trial,) = started(made, 1)
+    made.report(trial, {**result(0, 0.5), "train_seconds": None})
+    made.report(trial, result(1, 0.5))
+    assert made.trained_seconds == 0.0
 
 
 def test_no_single_trial_is_stopped_by_a_budget(clock):

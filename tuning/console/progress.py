@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ class TrialProgress:
         progress: Share of the full budget trained, 0 to 1.
         score: The score as last reported.
         best: The best one of any epoch.
+        number: Its place among those that started, from 0.
     """
 
     trial_id: str
@@ -37,6 +39,7 @@ class TrialProgress:
     progress: float = 0.0
     score: float = math.nan
     best: float = math.nan
+    number: int = 0
 
     @property
     def live(self) -> bool:
@@ -63,6 +66,8 @@ class StudyProgress:
     clock: Callable[[], float] = time.monotonic
     trials: dict[str, TrialProgress] = field(default_factory=dict)
     began: float = field(init=False)
+    _counts: Counter[str] = field(default_factory=Counter, repr=False)
+    _leader: TrialProgress | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
@@ -79,17 +84,22 @@ class StudyProgress:
             return None
         if known is None:
             chosen = {name: config[name] for name in self.searched if name in config}
-            self.trials[trial_id] = TrialProgress(trial_id, chosen)
-        self.trials[trial_id].state = "running"
-        return self.trials[trial_id]
+            self.trials[trial_id] = TrialProgress(trial_id, chosen, number=len(self.trials))
+            self._counts["running"] += 1
+        return self._now(self.trials[trial_id], "running")
 
     def reported(self, trial_id: str, result: Mapping[str, Any]) -> TrialProgress:
         """Takes in a result of Tune."""
         trial = self.trials[trial_id]
+        before = _standing(trial)
         trial.rung = max(trial.rung, int(result.get("rung", -1)))
         trial.epoch, trial.progress = int(result.get("epoch", 0)), float(result.get("progress", 0.0))
         trial.score = _number(result.get("val_spearman"))
         trial.best = _number(result.get("best_val_spearman"))
+        if trial is self._leader and _standing(trial) < before:
+            self._leader = max(self.trials.values(), key=_standing)
+        elif self._leader is None or _standing(trial) > _standing(self._leader):
+            self._leader = trial
         return trial
 
     def waits(self, trial_id: str, rung: int) -> TrialProgress | None:
@@ -98,28 +108,41 @@ class StudyProgress:
 
     def retried(self, trial_id: str) -> TrialProgress:
         """Takes in a failure after which the trial is tried again."""
-        self.trials[trial_id].state = "again"
-        return self.trials[trial_id]
+        return self._now(self.trials[trial_id], "again")
 
     def ended(self, trial_id: str, reason: str) -> TrialProgress | None:
         """Takes in the end of a trial; None if it is known."""
         trial = self.trials[trial_id]
         if trial.state == reason:
             return None
-        trial.state = reason
-        return trial
+        return self._now(trial, reason)
 
     def counts(self) -> dict[str, int]:
         """Returns how many trials are running, waiting, finished, stopped, paused, failed and ended with the budget."""
-        first = {"again": "running"}
-        words = [trial.state.replace(":", " ").split(" ")[0] for trial in self.trials.values()]
-        words = [first.get(word, word) for word in words]
-        return {word: words.count(word) for word in STATES}
+        return {word: self._counts[word] for word in STATES}
 
     def leader(self) -> TrialProgress | None:
         """Returns the trial with the best score among those that came furthest; None before the first rung."""
-        scored = [trial for trial in self.trials.values() if trial.rung >= 0 and math.isfinite(trial.score)]
-        return max(scored, key=lambda trial: (trial.rung, trial.score), default=None)
+        return self._leader if self._leader is not None and _standing(self._leader)[0] >= 0 else None
+
+    def _now(self, trial: TrialProgress, state: str) -> TrialProgress:
+        """Puts a trial into a state, and keeps count: to count anew takes longer the more trials there are."""
+        self._counts[_word(trial.state)] -= 1
+        trial.state = state
+        self._counts[_word(state)] += 1
+        return trial
+
+
+def _word(state: str) -> str:
+    """Returns the word that a state is counted under."""
+    word = state.replace(":", " ").split(" ")[0]
+    return "running" if word == "again" else word
+
+
+def _standing(trial: TrialProgress) -> tuple[int, float, int]:
+    """Returns what orders trials: how far they came, their score there, and of equals the one that started first."""
+    scored = trial.rung >= 0 and math.isfinite(trial.score)
+    return (trial.rung, trial.score, -trial.number) if scored else (-1, 0.0, -trial.number)
 
 
 def _number(value: Any) -> float:

@@ -61,7 +61,7 @@ class GuardedASHA(TrialScheduler):  # type: ignore[misc]  # Ray is untyped
 
         Trials that ended while they waited are stopped here, and so is one that lost its process after its end.
         """
-        idle = [t for t in self._trials.trials.values() if t.status in (Trial.PENDING, Trial.PAUSED)]
+        idle = [t for t in self._trials.unfinished() if t.status in (Trial.PENDING, Trial.PAUSED)]
         for trial in [t for t in idle if self._search.reason(t.trial_id)]:
             tune_controller.stop_trial(trial)
         for trial in self._trials.promoted:

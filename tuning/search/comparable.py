@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from statistics import fmean
 
 import numpy as np
@@ -25,7 +26,9 @@ def comparable(scores: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
     z = {trial: {rung: _fisher(score) for rung, score in at.items()} for trial, at in scores.items() if at}
     top = max((max(at) for at in z.values()), default=0)
     gains = [_mean_gain(z, rung) for rung in range(top)]
-    return {trial: float(np.tanh(at[max(at)] + sum(gains[max(at) :]))) for trial, at in z.items()}
+    further = [sum(gains[rung:]) for rung in range(top + 1)]
+    carried = [at[rung] + further[rung] for at in z.values() for rung in [max(at)]]
+    return dict(zip(z, np.tanh(carried).tolist(), strict=True)) if z else {}
 
 
 def moved_to(own: Sequence[float], others: Sequence[float]) -> list[float]:
@@ -46,5 +49,6 @@ def _mean_gain(z: Mapping[str, Mapping[int, float]], rung: int) -> float:
     return fmean(gains) if gains else 0.0
 
 
+@lru_cache(maxsize=100_000)  # every suggestion asks for those of all trials
 def _fisher(score: float) -> float:
     return float(np.arctanh(np.clip(score, -CLIP, CLIP)))

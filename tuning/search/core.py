@@ -74,6 +74,7 @@ class StudySearch:
         rungs: The scores by rung.
         trials: Every trial by id, in the order of suggestion.
         spent: Why no new trial comes though fewer were suggested than asked for; empty otherwise.
+        trained_seconds: How long all trials together have trained according to their results.
 
     Raises:
         ValueError: If a point does not lie in the region, or a setting breaks its rule; all faults at once.
@@ -90,7 +91,10 @@ class StudySearch:
         self.trials: Trials = {}
         self._folds = FirstFolds(average=AVERAGES[settings.metric])
         self.spent = ""
+        self.trained_seconds = 0.0
         self._out: set[str] = set()
+        self._running: set[str] = set()
+        self._open: set[str] = set()
         for line, event in enumerate(self.journal.events, start=1):
             try:
                 self._check(event)
@@ -109,7 +113,7 @@ class StudySearch:
         work = self._unfinished() or self._promoted() or self._suggested() or self._promoted()
         if work is not None:
             self._out.add(work.trial)
-        elif self.exhausted and not self._in_state("running"):
+        elif self.exhausted and self._open and not self._running:
             self.stop()
         return work
 
@@ -163,11 +167,14 @@ class StudySearch:
     @property
     def done(self) -> bool:
         """Whether nothing runs, nothing waits and nothing more will come."""
-        return self.exhausted and all(held.over for held in self.trials.values())
+        return self.exhausted and not self._open
 
     def _unfinished(self) -> Work | None:
-        left = next((held for held in self._in_state("running") if held.trial not in self._out), None)
-        return None if left is None else Work(left.trial, dict(left.config), resumed=True)
+        left = [self.trials[trial] for trial in self._running - self._out]
+        if not left:
+            return None
+        first = min(left, key=lambda held: held.number)
+        return Work(first.trial, dict(first.config), resumed=True)
 
     def _promoted(self) -> Work | None:
         found = self.rungs.promotable(self.exhausted)
@@ -220,9 +227,6 @@ class StudySearch:
         if reading.rung == 0 and not reading.fault:
             self._folds.record(trial, reading.scores[0], result)
 
-    def _in_state(self, state: str) -> list[SearchedTrial]:
-        return [held for held in self.trials.values() if held.state == state]
-
     def _check(self, event: Event) -> None:
         """Checks that an event of an earlier process can be one of this study.
 
@@ -246,13 +250,22 @@ class StudySearch:
         kind, trial = event["event"], event.get("trial", "")
         if kind == "reported":
             self._judged(trial, read(event["result"]), event["result"])
+        before = self.trials[trial].seconds if trial in self.trials else 0.0
         take_in(self.trials, event)
+        if trial in self.trials:
+            self._place(self.trials[trial])
+            self.trained_seconds += self.trials[trial].seconds - before
         if kind == "promoted" or (kind == "reported" and event["verdict"] == "goes on" and event["rung"] >= 0):
             self.rungs.promote(trial, event["rung"])
         if kind in ("reported", "ended") and self.trials[trial].state != "running":
             self._gone(trial)
         if kind == "spent":
             self.spent = event["reason"]
+
+    def _place(self, held: SearchedTrial) -> None:
+        """Keeps count of who runs and who has not ended: to go through all trials takes longer the more there are."""
+        for members, belongs in ((self._running, held.state == "running"), (self._open, not held.over)):
+            (members.add if belongs else members.discard)(held.trial)
 
     def _gone(self, trial: str) -> None:
         self._out.discard(trial)

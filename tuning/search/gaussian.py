@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,7 +33,8 @@ LEADERS = 5  # configurations around which more are drawn
 NEAR, REACH = 30, (0.05, 0.15, 0.3)  # drawn around each of the best trials: how many, how far
 CLOSER, ROUNDS = (0.02, 0.1), 2  # and around those with the largest gain: how far, how many times
 SHORTEST = 0.15  # length scale, of a range: shorter ones read patterns into the few trials that there are
-MOST = 200  # trials that are modelled; a study's latest, and the best of those before them
+MOST = 200  # trials with a score that are modelled; a study's latest, and the best of those before them
+WAITING = 200  # trials without a score that are; the latest
 _BEST = 50  # of them
 
 
@@ -74,7 +75,10 @@ class Belief:
 
 
 def suggest(
-    region: Region, observed: Sequence[tuple[Mapping[str, Any], float | None, bool]], generator: np.random.Generator
+    region: Region,
+    observed: Sequence[tuple[Mapping[str, Any], float | None, bool]],
+    generator: np.random.Generator,
+    tried: Set[str] | None = None,
 ) -> dict[str, Any] | None:
     """Returns the untried configuration with the largest expected improvement; None while scores tell nothing apart.
 
@@ -83,6 +87,7 @@ def suggest(
         observed: Configurations with their comparable scores (None for none so far) and whether they failed; a failed
             one counts as the worst.
         generator: Draws what is chosen among.
+        tried: The configurations of all of them as ``spelled``, where that is known.
     """
     belief = believe(region, observed)
     if belief is None:
@@ -92,20 +97,20 @@ def suggest(
     for _ in range(ROUNDS):
         ahead = [choices[place] for place in np.argsort(-belief.gain(choices), kind="stable")[:LEADERS]]
         choices = ahead + _near(region, ahead, CLOSER, generator)
-    tried = {spelled(config) for config, *_ in observed}
+    tried = {spelled(config) for config, *_ in observed} if tried is None else tried
     new = [config for config in choices if spelled(config) not in tried]  # noise makes the best worth another look
     return new[int(np.argmax(belief.gain(new)))] if new else None
 
 
 def believe(region: Region, observed: Sequence[tuple[Mapping[str, Any], float | None, bool]]) -> Belief | None:
     """Returns what the trials so far lead to expect; None with fewer than three different scores."""
-    known = [(config, fisher_z(score)) for config, score, _ in observed if score is not None]
-    if len({score for _, score in known}) < 3:
+    places = {place: fisher_z(score) for place, (_, score, _) in enumerate(observed) if score is not None}
+    if len({*places.values()}) < 3:
         return None
-    worst = min(score for _, score in known)
-    known += [(config, worst) for config, score, failed in observed if score is None and failed]
-    known = _thinned(known)
-    waiting = [config for config, score, failed in observed if score is None and not failed]
+    worst = min(places.values())
+    places |= {place: worst for place, (_, score, failed) in enumerate(observed) if score is None and failed}
+    known = [(observed[place][0], score) for place, score in _thinned(places).items()]
+    waiting = [config for config, score, failed in observed if score is None and not failed][-WAITING:]
     features = rows(region, [config for config, _ in known])
     scores = np.array([score for _, score in known])
     middle, scale = float(scores.mean()), float(scores.std())
@@ -162,9 +167,11 @@ def _kernel(columns: int) -> Any:
     return ConstantKernel(1.0, (0.1, 10.0)) * shape + WhiteKernel(0.05, (1e-4, 1.0))
 
 
-def _thinned(known: list[tuple[Mapping[str, Any], float]]) -> list[tuple[Mapping[str, Any], float]]:
-    """Returns at most ``MOST`` trials: the work grows with the third power of their number."""
-    if len(known) <= MOST:
-        return known
-    latest, before = known[-(MOST - _BEST) :], known[: -(MOST - _BEST)]
-    return sorted(before, key=lambda pair: -pair[1])[:_BEST] + latest
+def _thinned(places: dict[int, float]) -> dict[int, float]:
+    """Returns at most ``MOST`` scores by the place of their trials: the work grows with the third power of them."""
+    if len(places) <= MOST:
+        return places
+    ordered = sorted(places)
+    latest, before = ordered[-(MOST - _BEST) :], ordered[: -(MOST - _BEST)]
+    best = sorted(before, key=lambda place: -places[place])[:_BEST]
+    return {place: places[place] for place in [*best, *latest]}

@@ -8,8 +8,9 @@ that each learns from what the other found and neither is stuck alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,6 +48,11 @@ class Observation:
     state: str = "running"
     curve: Sequence[tuple[float, float]] = field(default=())
     error: float | None = None
+
+    @cached_property
+    def spelled(self) -> str:
+        """The configuration as text that is equal for equal ones."""
+        return spelled(self.config)
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,13 @@ def propose(
     given = _given(region, settings)
     if number < len(given):
         return given[number]
-    tried = {spelled(o.config) for o in observations} | {spelled(proposal.config) for proposal in given}
+    own = {o.spelled for o in observations}
+    tried = own | {spelled(proposal.config) for proposal in given}
     if settings.searcher == "grid":
         left = region.untried(tried)
         return Proposal(left[0], "grid") if left else None
     for attempt in range(_ATTEMPTS):
-        proposal = _proposal(region, observations, number, _generator(seed, number, attempt), settings)
+        proposal = _proposal(region, observations, own, number, _generator(seed, number, attempt), settings)
         if spelled(proposal.config) not in tried:
             return proposal
     left, generator = region.untried(tried), _generator(seed, number, _ATTEMPTS)
@@ -128,7 +135,12 @@ def _given(region: Region, settings: Asked) -> list[Proposal]:
 
 
 def _proposal(
-    region: Region, observations: Sequence[Observation], number: int, generator: np.random.Generator, settings: Asked
+    region: Region,
+    observations: Sequence[Observation],
+    own: Set[str],
+    number: int,
+    generator: np.random.Generator,
+    settings: Asked,
 ) -> Proposal:
     models = MODELS.get(settings.searcher, ())
     if not region.names or not models or (number < settings.warmup and not settings.prior):
@@ -138,7 +150,8 @@ def _proposal(
     known = _with_prior(known_of(observations), settings)
     by = models[number % len(models)]
     if by == "gp":
-        config = gaussian.suggest(region, known, generator)
+        borrowed = {spelled(config) for config, *_ in known[: len(known) - len(observations)]}
+        config = gaussian.suggest(region, known, generator, own | borrowed)
         return Proposal(region.draw(generator), "random") if config is None else Proposal(config, "gp")
     observed = [(config, score) for config, score, _ in known]
     return Proposal(tree.suggest(region, observed, seed=int(generator.integers(2**31))), "hyperopt")

@@ -9,11 +9,15 @@ and a decision once taken stands: a trial that reports a rung again (after a res
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 from tuning.search.informative import Informative
 
 MODES = ("stop", "promote")
+
+Place = tuple[float, str]
+"""A score with its sign turned, and whose it is: sorted, the best come first and of equals the earlier one."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,9 @@ class Rungs:
             raise ValueError(f"mode: {mode!r} is not one of {', '.join(MODES)}")
         self.reduction, self.mode, self.auto = reduction, mode, auto
         self.scores: dict[int, dict[str, float]] = {}
+        self._ranked: dict[int, list[Place]] = {}
+        self._waiting: dict[int, list[Place]] = {}
+        self._may_decide: dict[int, bool] = {}
         self._decisions: dict[tuple[str, int], Decision] = {}
         self._gone_on: set[tuple[str, int]] = set()
         self._left: set[str] = set()
@@ -71,7 +78,10 @@ class Rungs:
         """
         if rung < 0 or not math.isfinite(score):
             raise ValueError(f"trial {trial}: rung {rung} and score {score} must be a rung from 0 and a finite score")
-        self.scores.setdefault(rung, {}).setdefault(trial, float(score))
+        scores = self.scores.setdefault(rung, {})
+        if trial not in scores:
+            scores[trial] = float(score)
+            insort(self._ranked.setdefault(rung, []), (-scores[trial], trial))
 
     def fall_short(self, trial: str, rung: int) -> None:
         """Notes that a trial was found hopeless on its way to a rung: it counts there, below all that have a score.
@@ -86,6 +96,8 @@ class Rungs:
             decision = self._decisions[trial, rung] = self._judge(trial, rung)
             if decision.goes_on:
                 self._gone_on.add((trial, rung))
+            elif (trial, rung) not in self._gone_on and trial not in self._left:
+                insort(self._waiting.setdefault(rung, []), (-decision.score, trial))
         return self._decisions[trial, rung]
 
     def promotable(self, spent: bool) -> tuple[str, int] | None:
@@ -94,21 +106,27 @@ class Rungs:
         Args:
             spent: Whether no new trial will ever start: then shares are rounded up, so that one at least gets through.
         """
-        for rung in sorted(self.scores, reverse=True) if self.mode == "promote" else ():
-            ranked = sorted(self.scores[rung], key=lambda trial: (-self.scores[rung][trial], trial))
-            for trial in ranked[: self._share(self._entered(rung), up=spent)]:
-                waits = (trial, rung) in self._decisions and (trial, rung) not in self._gone_on
-                if waits and trial not in self._left:
-                    return trial, rung
+        for rung in sorted(self._waiting, reverse=True) if self.mode == "promote" else ():
+            for best in self._waiting[rung][:1]:  # if it is not among the best of its rung, no other is
+                if bisect_left(self._ranked[rung], best) < self._share(self._entered(rung), up=spent):
+                    return best[1], rung
         return None
 
     def promote(self, trial: str, rung: int) -> None:
         """Notes that a waiting trial goes on."""
         self._gone_on.add((trial, rung))
+        self._waits_no_more(trial, rung)
 
     def may_decide(self, rung: int) -> bool:
         """Tells whether trials may be judged at a rung; one that says nothing about later ones ends none."""
-        return self.auto is None or self.auto.decides(rung, self.scores)
+        if self.auto is None:
+            return True
+        if rung not in self._may_decide:
+            decides = self.auto.decides(rung, self.scores)
+            if not self.auto.known(self.scores):
+                return decides
+            self._may_decide[rung] = decides  # the scores that it follows from stay
+        return self._may_decide[rung]
 
     def findings(self) -> list[str]:
         """Returns what has been found out about the rungs, for people; empty where they are given, or not known yet."""
@@ -117,10 +135,18 @@ class Rungs:
     def leave(self, trial: str) -> None:
         """Notes that a trial has ended, so that it is never promoted."""
         self._left.add(trial)
+        for rung in self._waiting:
+            self._waits_no_more(trial, rung)
+
+    def _waits_no_more(self, trial: str, rung: int) -> None:
+        place, waiting = (-self.scores.get(rung, {}).get(trial, math.nan), trial), self._waiting.get(rung, [])
+        at = bisect_left(waiting, place)
+        if waiting[at : at + 1] == [place]:
+            del waiting[at]
 
     def _judge(self, trial: str, rung: int) -> Decision:
         peers = self.scores[rung]
-        rank = 1 + sum(other > peers[trial] for other in peers.values())
+        rank = 1 + bisect_left(self._ranked[rung], (-peers[trial], ""))
         entered = self._entered(rung)
         kept = self._share(entered, up=self.mode == "stop")
         if not self.may_decide(rung):

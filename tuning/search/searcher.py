@@ -71,10 +71,14 @@ class StudyTrials(SearchAlgorithm):  # type: ignore[misc]  # Ray is untyped
         self._live.append(self.trials[work.trial])
         return self.trials[work.trial]
 
+    def unfinished(self) -> list[Any]:
+        """Returns the trials that have not ended, in the order in which they were made."""
+        self._live = [trial for trial in self._live if not trial.is_finished()]
+        return self._live
+
     def live(self) -> list[Any]:
         """Returns the trials that hold a place: those that run, are about to, or are promoted."""
-        self._live = [trial for trial in self._live if not trial.is_finished()]
-        return [trial for trial in self._live if trial.status in _BUSY or trial in self.promoted]
+        return [trial for trial in self.unfinished() if trial.status in _BUSY or trial in self.promoted]
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Notes that a trial has failed for good; every other end is known already."""

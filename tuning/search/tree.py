@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from tuning.drawing import bounds, decode, encode
 from tuning.search.region import Region
 
 _ATTEMPTS = 16  # suggestions to look at before one that satisfies every constraint is drawn at random
+_LATEST = 300  # trials with a score that are told; of those before them the good ones alone
+_PENDING = 200  # trials without a score that are told: the latest
+_GAMMA, _GOOD = 0.25, 25  # HyperOpt's: of n trials the best gamma times the root of n count as good, or 25
 _NO_OBJECTIVE = "the search only asks for points; trials are run by Ray Tune"
 
 
@@ -30,6 +34,10 @@ def suggest(
     the active settings alone: what a setting's value was worth is learnt where the setting mattered. HyperOpt knows
     nothing of constraints: its suggestions are asked for until one satisfies them.
 
+    Of thousands of trials it is told some: what it is told, it goes through anew. The good ones, of which it takes
+    25 at most, are those of all trials, and as many; of the bad ones it forgets the older ones by itself, bit by bit,
+    and here they are left out. Up to 200 trials none is.
+
     Args:
         region: What is searched.
         observed: Configurations in the order in which they were suggested, each with its score. None stands for a
@@ -37,20 +45,31 @@ def suggest(
             settings that diverge and from points that are being tried.
         seed: Seed of HyperOpt's draws.
     """
-    trials = hyperopt.Trials()
-    if observed:
-        trials.insert_trial_docs([_document(trials, i, region, *pair) for i, pair in enumerate(observed)])
+    trials, told = hyperopt.Trials(), _told([score for _, score in observed])
+    gamma = _GAMMA if len(told) == len(observed) else _GAMMA * math.sqrt(len(observed) / len(told))
+    if told:
+        trials.insert_trial_docs([_document(trials, place, region, *observed[place]) for place in told])
     trials.refresh()
     latents = {name: _latent(name, domain) for name, domain in region.domains.items()}
     space = hyperopt.Domain(_objective, latents)
     for attempt in range(_ATTEMPTS):
         again = seed if attempt == 0 else int(np.random.default_rng([seed, attempt]).integers(2**31))
-        [document] = tpe.suggest([len(observed)], space, trials, again, n_startup_jobs=0, verbose=False)
+        [document] = tpe.suggest([len(observed)], space, trials, again, n_startup_jobs=0, gamma=gamma, verbose=False)
         values = document["misc"]["vals"]
         config = region.canonical({name: decode(domain, values[name][0]) for name, domain in region.domains.items()})
         if region.allowed(config):
             return config
     return region.draw(np.random.default_rng(seed))
+
+
+def _told(scores: Sequence[float | None]) -> list[int]:
+    """Returns the places of the trials that HyperOpt is told of, in the order of their suggestion."""
+    scored = [place for place, score in enumerate(scores) if score is not None]
+    pending = [place for place, score in enumerate(scores) if score is None]
+    before, latest = scored[:-_LATEST], scored[-_LATEST:]
+    good = min(_GOOD, math.ceil(_GAMMA * math.sqrt(len(scores))))
+    best = sorted(before, key=lambda place: -(scores[place] or 0.0))[:good]
+    return sorted([*best, *latest, *pending[-_PENDING:]])
 
 
 def _latent(name: str, domain: Domain) -> Any:

@@ -28,7 +28,8 @@ class SearchedTrial:
         progress: Share of the full budget that it has trained.
         scores: Its score at every rung it has completed.
         curve: Its score by share of the full budget.
-        results: Everything it has reported, in order.
+        results: Everything it has reported, in order, until it is forgotten.
+        seconds: How long it has trained according to its results.
     """
 
     trial: str
@@ -42,6 +43,7 @@ class SearchedTrial:
     scores: dict[int, float] = field(default_factory=dict)
     curve: dict[float, float] = field(default_factory=dict)
     results: list[Mapping[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
     _seen: Observation | None = field(default=None, repr=False)
 
     @classmethod
@@ -79,6 +81,8 @@ class SearchedTrial:
         self.scores |= reading.scores
         self.rung, self.progress = max(self.rung, *self.scores, -1), reading.progress
         self.curve |= _points(result)
+        seconds: Any = result.get("train_seconds")
+        self.seconds = max(self.seconds, float(seconds) if _is_number(seconds) else 0.0)
         if verdict == "ends":
             self.end(reason)
         else:
@@ -92,6 +96,12 @@ class SearchedTrial:
     def go_on(self) -> None:
         """Takes in that the trial, which waited, is promoted."""
         self.state, self._seen = "running", None
+
+    def forget(self) -> None:
+        """Lets go of the results of a trial that has ended and was told of; what proposals learn from it stays."""
+        if self.over:
+            self.observation()
+            self.results.clear()
 
     def standing(self) -> list[Mapping[str, Any]]:
         """Returns what to tell one who has heard of no report: the last one at a rung and, if it is later, the last.
