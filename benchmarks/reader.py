@@ -61,7 +61,7 @@ def measure(videos: int, dtype: str, repeats: int) -> dict[str, float]:
         one_megabytes = sum(values.nbytes for values in one.features.values()) / 1e6
         del features, one
         ways: dict[str, Callable[[], object]] = {
-            "load": lambda: [np.load(path) for path in arrays],
+            "load": lambda: [np.load(path, allow_pickle=False) for path in arrays],
             "shards": lambda: read_shards(shards),
             "one_action": lambda: read_shards(shards, actions=["Ball"]),
         }
