@@ -209,7 +209,8 @@ def run(arguments: argparse.Namespace, folder: Path, uri: str, database: str, te
         found |= {"rows": rows.rows, "decisions": driver.decisions, "reports": driver.executor.reports}
         if driver.tracker is not None:
             with timed(found, "drained"):
-                found["delivered"] = driver.tracker.end_study("finished").delivered
+                account = driver.tracker.end_study("finished")
+            found |= {"delivered": account.delivered, "due": account.due}
             found |= in_mlflow(database, found)
         del driver, rows
         with timed(found, "resumed"):

@@ -12,6 +12,8 @@ from tuning.tracking.experiment import dataset_input
 from tuning.tracking.points import finite_or_nan
 from tuning.tracking.record import DataRecord
 
+ENDED = ("FINISHED", "FAILED")  # for good; a run of a study that was interrupted is KILLED, and may go on
+
 METRICS_A_REQUEST, TAGS_A_REQUEST = 900, 100  # MLflow's limits: 1000 of both together, and 100 parameters or tags
 
 
@@ -37,6 +39,7 @@ class RunWriter:
         self._scalars: dict[str, float] = dict(run.data.metrics)
         self._has_data = bool(run.inputs and run.inputs.dataset_inputs)
         self._steps: set[int] | None = None if self._curve in self._scalars else set()
+        self._whole_to = int(self._scalars.get("epochs_trained", 0)) if self.status in ENDED else 0
         self._new: tuple[dict[str, tuple[float, int]], dict[str, str], list[Any], set[int]] = ({}, {}, [], set())
 
     def describe(self, parameters: Mapping[str, str], data: DataRecord) -> None:
@@ -65,11 +68,15 @@ class RunWriter:
         new_tags |= tags
 
     def add_point(self, step: int, metrics: Mapping[str, float], at: int) -> None:
-        """Notes a point of a learning curve, unless its epoch is there."""
+        """Notes a point of a learning curve, unless its epoch is there.
+
+        A run that had ended for good when it was read has its curve to the epoch that it says: it was closed after
+        that. Nothing is asked of MLflow for it, where a resumed study tells of thousands of such runs once more.
+        """
         from mlflow.entities import Metric
 
         _, _, points, steps = self._new
-        if step in self._known_steps() or step in steps:
+        if step <= self._whole_to or step in self._known_steps() or step in steps:
             return
         if len(points) + len(metrics) > METRICS_A_REQUEST:  # a point is there entirely or not at all
             self.flush()
