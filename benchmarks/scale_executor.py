@@ -142,10 +142,11 @@ class Executor:
     Attributes:
         now: Seconds on the imagined clock.
         reports: How many results were taken in.
+        rungs: The epochs of the rungs.
     """
 
     def __init__(self, search: StudySearch, events: TuneEvents, rungs: Sequence[int], began: float = 0.0) -> None:
-        self.search, self.events, self.now, self.reports = search, events, began, 0
+        self.search, self.events, self.now, self.reports, self.rungs = search, events, began, 0, rungs
         self.trials = ImaginedTrials(search, rungs)
         self.scheduler = GuardedASHA(self.trials)
         self._queue: list[tuple[float, int, ImaginedTrial]] = []
