@@ -17,7 +17,7 @@ SCALE = load("scale")
 TRIALS = 24
 
 
-@pytest.fixture(scope="module", name="ran", params=["stop", "promote"])
+@pytest.fixture(scope="module", name="ran", params=["promote"])
 def _ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp(request.param)
     asked = {"trials": TRIALS, "concurrent": 8, "seed": 0, "mode": request.param, "searcher": "random"}
