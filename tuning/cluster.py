@@ -15,6 +15,7 @@ from typing import Any
 from tuning.job import in_a_job
 from tuning.sections import Resources
 from tuning.shipping import shipped_code, staged
+from tuning.storage import is_remote, open_store
 
 SETTINGS = {
     "RAY_worker_niceness": "0",
@@ -164,32 +165,30 @@ def storage_faults(ray: Any, root: str, data: str) -> list[str]:
     """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    folder = Path(root)
-    new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    data = data if "://" not in data and Path(data).exists() else root
-    asked = folder / f".asked-{uuid.uuid4().hex}"
+    store, folder = open_store(root), Path(root)
+    new = not is_remote(root) and not folder.exists()
+    data = data if "://" not in data and Path(data).exists() else ""
+    asked = f".asked-{uuid.uuid4().hex}"
     answers = {node["NodeID"]: (node["NodeManagerAddress"], f"{asked}-{i}") for i, node in enumerate(_alive(ray))}
     ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
-    asked.touch()
+    store.write(asked, b"")
     try:
         pending = {
             ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-                str(asked), answer, data
-            ): (where, Path(answer))
+                root, asked, answer, data
+            ): (where, answer)
             for node, (where, answer) in answers.items()
         }
         done, _ = ray.wait(list(pending), num_returns=len(pending), timeout=PATIENCE)
         faults = []
         for reference, (where, answer) in pending.items():
             fault = _fault(ray, reference) if reference in done else f"has not answered within {PATIENCE:g} s"
-            if not fault and not answer.exists():
+            if not fault and store.read(answer) is None:
                 fault = f"writes to {root}, and it is not here: its storage is another"
             faults += [f"node {where} {fault}"] if fault else []
         return faults
     finally:
-        for path in folder.glob(f"{asked.name}*"):
-            path.unlink()
+        store.remove(asked, *(answer for _, answer in answers.values()))
         if new:
             folder.rmdir()
 
@@ -205,14 +204,19 @@ def _fault(ray: Any, reference: Any) -> str:
         return f"cannot run a task: {type(error).__name__}"
 
 
-def _answer(asked: str, answer: str, data: str) -> str:
+def _answer(root: str, asked: str, answer: str, data: str) -> str:
     """Runs on a node: returns what is wrong there, or nothing."""
-    if not Path(asked).exists():
-        return f"does not see {Path(asked).parent}; give a --storage that every node mounts"
-    if not Path(data).exists():
+    try:
+        store = open_store(root)
+        there = store.read(asked) is not None
+    except OSError as error:
+        return f"cannot read {root}: {error}"
+    if not there:
+        return f"does not see {root}; give a --storage that every node mounts"
+    if data and not Path(data).exists():
         return f"does not see the data at {data}; put them where every node mounts them"
     try:
-        Path(answer).touch()
+        store.write(answer, b"")
     except OSError as error:
-        return f"cannot write to {Path(answer).parent}: {error.strerror}"
+        return f"cannot write to {root}: {error.strerror or error}"
     return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pamfn.data.rules import counted
@@ -117,7 +116,7 @@ def _train(ray: Any, study: Study, room: Room, candidates: Sequence[Candidate]) 
 
 
 def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
-    tracker.log_file(None, Path(study.storage, RESULTS))
+    tracker.log_file(None, study.folder / RESULTS)
     for row in configurations(results):
         metrics = _metrics(row, study.metric)
         candidate = Candidate(row["rank"], row["trial_id"], row["config"], row["objective"], row["tie"])
@@ -125,6 +124,7 @@ def _track(study: Study, results: dict[str, Any], tracker: Tracker) -> None:
             tracker.log_scalars(row["trial_id"], metrics)
         if row["rank"] and not row["tie"]:
             about = {"objective": row["objective"], **metrics}
+            study.kept.fetch_folder(folder_of(study, candidate))
             folder = winner_folder(study, results, row, folder_of(study, candidate))
             tracker.log_model(row["trial_id"], f"{study.name}-top{row['rank']}", folder, about)
 

@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pamfn.data.features import Contents
@@ -22,13 +21,13 @@ from tuning.cluster import ClusterError, NoEngine, Room, ray_cluster, room_on, s
 from tuning.console import Console, LastingOutput
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.interruption import Interruption
-from tuning.planted import ensure_planted
+from tuning.planted import ensure_planted_at
 from tuning.preview import preview
 from tuning.report import keep_page, write_report
 from tuning.request import parse, requested_study, resume_command
 from tuning.secrets import redacted
 from tuning.study import Study
-from tuning.study_file import FILE, sole_driver, write_study
+from tuning.study_file import forget_study, is_launched, sole_driver, write_study
 from tuning.tracking import StudyRecord, Tracker, TrackingError, read_study
 
 if TYPE_CHECKING:
@@ -73,11 +72,11 @@ def _launch(
     try:
         return _run(study, contents, arguments, again, interruption)
     except KeyboardInterrupt:
-        if not Path(study.storage, FILE).exists():
+        if not is_launched(study):
             raise
         return _say(f"interrupted; resume with: {shlex.join(again)}", INTERRUPTED)
-    except (TrackingError, NoEngine) as error:
-        if not Path(study.storage, FILE).exists():
+    except (TrackingError, NoEngine, OSError) as error:
+        if not is_launched(study):
             raise
         status = INTERRUPTED if interruption.seen else SOME_FAILED
         return _say(f"{error}\nresume with: {shlex.join(again)}", status)
@@ -89,12 +88,11 @@ def _check_journal(study: Study) -> None:
     Raises:
         SpaceError: If it cannot.
     """
-    from tuning.search.journal import FILE as JOURNAL
-    from tuning.search.journal import Journal, JournalError
-    from tuning.study_search import search_of
+    from tuning.search.journal import JournalError
+    from tuning.study_search import journal_at, search_of
 
     try:
-        search_of(study, 1, Journal(Path(study.storage, JOURNAL)))
+        search_of(study, 1, journal_at(study.storage))
     except JournalError as error:
         raise SpaceError(study.space.source, [Fault("--resume", "", UNSET, str(error))]) from error
 
@@ -163,15 +161,14 @@ def _begin(study: Study, contents: Contents, console: Console, *, resume: bool) 
     planted = study.space.data.synthetic
     with _writing(study):
         if planted is not None:
-            ensure_planted(planted, Path(study.data))
+            ensure_planted_at(planted, study.data)
         write_study(study)
     profile = Counter(f"{action} {split}" for action, split in zip(contents.actions, contents.splits, strict=True))
     try:
         return Tracker(study.tracking_uri, StudyRecord.of(study, profile), resume=resume, note=console.note)
     except TrackingError:
         if not resume:
-            Path(study.storage, FILE).unlink()
-            Path(study.storage).rmdir()
+            forget_study(study)
         raise
 
 
@@ -189,7 +186,7 @@ def _train(
     from tuning.keeping import FOLDER, CheckpointKeeper
     from tuning.running import run_trials
 
-    keeper = CheckpointKeeper(Path(study.storage, FOLDER), study.space.tracking.checkpoints, tracker)
+    keeper = CheckpointKeeper(study.folder / FOLDER, study.space.tracking.checkpoints, tracker, study.kept)
     listeners: list[Listener] = [tracker, console, keeper]
     outcome = run_trials(
         study,

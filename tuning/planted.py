@@ -12,6 +12,9 @@ from pamfn.data.planted_sizes import SIZES
 from pamfn.data.shards import write_shards
 from pamfn.data.synthetic import VIDEOS_AN_ATHLETE, generate, schema_of
 from tuning.sections import Synthetic
+from tuning.storage import is_remote, open_store
+
+WHOLE = "_whole"  # in a bucket: all shards of a planted set are there
 
 
 def ensure_planted(synthetic: Synthetic, folder: Path) -> None:
@@ -31,6 +34,28 @@ def ensure_planted(synthetic: Synthetic, folder: Path) -> None:
         except OSError:
             if not folder.exists():  # if it is: another launch made the same data meanwhile
                 raise
+
+
+def ensure_planted_at(synthetic: Synthetic, location: str) -> None:
+    """Makes the planted data of a space in its folder, or bucket, unless they are there."""
+    if not is_remote(location):
+        return ensure_planted(synthetic, Path(location))
+    if planted_are_at(location):
+        return None
+    store = open_store(location)
+    with TemporaryDirectory(prefix="planted-") as beside:
+        made = Path(beside, "planted")
+        ensure_planted(synthetic, made)
+        for path in sorted(made.iterdir()):
+            store.put(path.name, path)
+    return store.write(WHOLE, b"")
+
+
+def planted_are_at(location: str) -> bool:
+    """Tells whether planted data have been made at a location, all of them."""
+    if not is_remote(location):
+        return Path(location).exists()
+    return open_store(location).read(WHOLE) is not None
 
 
 def planted_contents(synthetic: Synthetic) -> Contents:

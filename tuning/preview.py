@@ -6,7 +6,6 @@ Nothing is started and nothing is written; a step is measured on random features
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from pamfn.data.features import Contents
 from pamfn.data.rules import counted
@@ -18,7 +17,7 @@ from tuning.forecast.report import branches, disk, epochs, fits, times
 from tuning.forecast.wording import rounded, section, table
 from tuning.forecast.work import Networks
 from tuning.study import Study
-from tuning.study_file import FILE
+from tuning.study_file import is_launched
 
 KEPT = {2: "half", 3: "third", 4: "quarter"}
 
@@ -133,7 +132,7 @@ def _rungs(study: Study, outlook: Outlook) -> Iterator[str]:
 
 def _notes(study: Study, *, resume: bool) -> Iterator[str]:
     yield from study.notes
-    there = Path(study.storage, FILE).exists()
+    there = is_launched(study)
     if there and resume:
         yield f"the study at {study.storage} would be resumed; the forecast is of all of it, not of what is left"
     elif there:

@@ -11,13 +11,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from tuning.search.journal import FILE, Event, Journal
+from tuning.search.journal import FILE, Event
 from tuning.search.replay import Replay, replay
-from tuning.study import absolute
+from tuning.storage import absolute, within
 from tuning.study_file import read_launched
-from tuning.study_search import settings_of
+from tuning.study_search import journal_at, settings_of
 
 REPRODUCED, DIFFERENT, WRONG = 0, 1, 2
 SHOWN = 300  # characters of an event
@@ -45,10 +44,11 @@ def replayed(root: str, name: str) -> Replay:
     Raises:
         ValueError: If there is no such study, or its files are damaged.
     """
-    study, path = read_launched(root, name), Path(root, name, FILE)
-    if study is None or not path.exists():
+    study = read_launched(root, name)
+    journal = journal_at(within(root, name)) if study is not None else None
+    if study is None or journal is None or not journal.events:
         raise ValueError(f"STUDY: {name!r} has no {FILE} in {root}; give the name of a study and its --storage")
-    return replay(study.space.region, settings_of(study, 1), Journal(path).events)
+    return replay(study.space.region, settings_of(study, 1), journal.events)
 
 
 def told(found: Replay) -> str:

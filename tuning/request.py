@@ -13,14 +13,17 @@ from pamfn.data.features import Contents
 from pamfn.data.shards import read_table_of_contents
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.job import resume_words
-from tuning.planted import ensure_planted, planted_contents
+from tuning.planted import ensure_planted, planted_are_at, planted_contents
 from tuning.secrets import Parser
 from tuning.selection.openings import opening_faults
 from tuning.space import Draft, Option, read_space
-from tuning.study import Study, absolute, data_location, planted_location, resolve_study
+from tuning.storage import ObjectStore, StorageError, absolute, is_remote, place_faults
+from tuning.storage.places import says_who, without_credentials
+from tuning.study import Study, data_location, planted_location, resolve_study
 from tuning.study_file import check_launch
 from tuning.tracking import check_tracking
 
+ANSWER = 10.0  # seconds for a bucket to answer
 COMMAND = ("python", "-m", "tuning.launch")
 
 
@@ -66,6 +69,9 @@ def requested_study(arguments: argparse.Namespace) -> tuple[Study, Contents]:
     draft = read_space(arguments.space, arguments.set, options_of(arguments))
     faults = [Fault("--tracking-uri", "", UNSET, text) for text in check_tracking(arguments.tracking_uri)]
     faults += _storage_faults(arguments.storage)
+    for place, data in (("--data", arguments.data), ("data.path", draft.space.data.path)):
+        if data is not None and says_who(data):
+            faults.append(Fault(place, "", without_credentials(data), *(place_faults(data) or ())))
     if faults:
         raise SpaceError(draft.space.source, [*draft.faults, *faults])
     study, contents = _resolved(draft, arguments)
@@ -110,7 +116,7 @@ def _resolved(draft: Draft, arguments: argparse.Namespace) -> tuple[Study, Conte
     names = {"tracking_uri": arguments.tracking_uri, "name": arguments.name}
     location = data_location(draft, data=arguments.data, storage=arguments.storage)
     planted = None if arguments.data is not None else draft.space.data.synthetic
-    if planted is None or Path(location).exists():
+    if planted is None or planted_are_at(location):
         study = resolve_study(draft, location, storage=arguments.storage, **names)
         return study, read_table_of_contents(location)[1]
     draft.checked()
@@ -126,8 +132,10 @@ def _resolved(draft: Draft, arguments: argparse.Namespace) -> tuple[Study, Conte
 
 
 def _storage_faults(storage: str) -> list[Fault]:
-    if "://" in storage:
-        return [Fault("--storage", "", storage, "is a URI", "give a folder that every node mounts")]
+    if fault := place_faults(storage):
+        return [Fault("--storage", "", without_credentials(storage), *fault)]
+    if is_remote(storage):
+        return bucket_faults(storage)
     try:
         folder = Path(absolute(storage))
         parent = next(place for place in (folder, *folder.parents) if place.exists())
@@ -135,4 +143,13 @@ def _storage_faults(storage: str) -> list[Fault]:
         return [Fault("--storage", "", storage, f"cannot be a folder: {error.strerror}", "give a shorter path")]
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         return [Fault("--storage", "", storage, f"cannot be written: {parent} is no folder that this user may write")]
+    return []
+
+
+def bucket_faults(storage: str) -> list[Fault]:
+    """Returns why a bucket cannot hold studies: nobody answers there, it is not there, or it refuses to be read."""
+    try:
+        ObjectStore(absolute(storage), patience=ANSWER).read("study.json")
+    except StorageError as error:
+        return [Fault("--storage", "", storage, str(error), "see that server, bucket and credentials are right")]
     return []

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -20,14 +19,13 @@ from tuning.engine.sizing import engines_of, trials_at_once
 from tuning.engine.thin import ThinTrial, nothing
 from tuning.events import Listener, TuneEvents
 from tuning.interruption import Interruption
-from tuning.keeping import FOLDER
-from tuning.search import Journal, StudySearch
+from tuning.keeping import FOLDER, begin_launch, launches
+from tuning.search import StudySearch
 from tuning.search.asha import GuardedASHA
-from tuning.search.journal import FILE
 from tuning.search.searcher import StudyTrials
 from tuning.spending import BudgetStopper
 from tuning.study import Study
-from tuning.study_search import search_of
+from tuning.study_search import journal_at, search_of
 from tuning.tune_trial import TuneTrial
 from tuning.warm_start import settled_prior
 
@@ -104,7 +102,7 @@ def run_trials(
     """
     outcome = Outcome()
     settled_prior(study)
-    search = search_of(study, trials_at_once(study, room), Journal(Path(study.storage, FILE)))
+    search = search_of(study, trials_at_once(study, room), journal_at(study.storage))
     budget = study.space.budget
     stopper = BudgetStopper(
         search, seconds=budget.time, device_seconds=budget.device_time, devices=room.gpu or room.cpu
@@ -132,8 +130,9 @@ def _launched(search: StudySearch, study: Study) -> int:
     space = hashlib.sha256(study.space.model_dump_json().encode()).hexdigest()
     search.journal.append("launched", seed=study.seed, concurrent=search.settings.concurrent, space=space)
     told: int = sum(event["event"] == "launched" for event in search.journal.events)
-    folders = [int(path.name) for path in Path(study.storage, FOLDER).glob("*") if path.name.isdigit()]
-    return max([told, *(number + 1 for number in folders)])
+    launch = max([told, *(number + 1 for number in launches(study.kept))])
+    begin_launch(study.kept, launch)
+    return launch
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,8 @@ def _trials(
 ) -> Iterator[_Trials]:
     """Starts engines, unless each trial is to train in a process of its own, and ends them."""
     if study.space.resources.engine == "off":
-        yield _Trials(tune.with_parameters(TuneTrial, study=study), {"cpu": room.cpu, "gpu": room.gpu}, 1)
+        trainable = tune.with_parameters(TuneTrial, study=study, launch=launch)
+        yield _Trials(trainable, {"cpu": room.cpu, "gpu": room.gpu}, int(study.kept.store is None))
         return
     wanted = Wanted(
         engines_of(study, room), room.cpu, room.gpu, search.settings.concurrent, partial(Device, fatal=abandon)
@@ -190,7 +190,7 @@ def _run(
     tune.run(
         how.trainable,
         name=str(launch),
-        storage_path=str(Path(study.storage, FOLDER)),
+        storage_path=str(study.folder / FOLDER),
         search_alg=trials,
         scheduler=GuardedASHA(trials),
         stop=stopper,

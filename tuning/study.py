@@ -26,9 +26,12 @@ from tuning.sections import Scheduler, Synthetic
 from tuning.space import Draft
 from tuning.space_model import Space
 from tuning.space_rules import touches
+from tuning.storage import absolute, within
+from tuning.storage.kept import Kept, kept_at
+from tuning.storage.working import working_folder
 from tuning.study_rules import contents_breaches, notes_on, resolved_modalities, resolved_tasks
 
-__all__ = ["Study", "Task", "data_location", "epoch_at", "resolve_study"]
+__all__ = ["Study", "Task", "absolute", "data_location", "epoch_at", "resolve_study"]
 
 BRANCH_FOLDER, DATA_FOLDER = "branches", "data"
 POINTS = 40  # of a learning curve, where evaluation.every is auto
@@ -64,12 +67,22 @@ class Study:
     @property
     def storage(self) -> str:
         """Folder or URI of this study's results."""
-        return f"{self.root}/{self.name}"
+        return within(self.root, self.name)
 
     @property
     def branch_store(self) -> str:
         """Folder or URI of the pretrained branches that all studies of the root share."""
-        return f"{self.root}/{BRANCH_FOLDER}"
+        return within(self.root, BRANCH_FOLDER)
+
+    @property
+    def kept(self) -> Kept:
+        """The folder of this machine that a process of the study works in, and what of it lasts in the storage."""
+        return kept_at(self.storage)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this machine that a process of the study works in: its storage, where that is a folder."""
+        return working_folder(self.storage)
 
     @property
     def seed(self) -> int:
@@ -158,7 +171,7 @@ def data_location(draft: Draft, *, data: str | None = None, storage: str = "stud
 def planted_location(synthetic: Synthetic, storage: str) -> str:
     """Returns the folder of a planted data set; equal settings share it."""
     control = "-control" if synthetic.control else ""
-    return f"{absolute(storage)}/{DATA_FOLDER}/planted-{synthetic.size}-seed{synthetic.seed}{control}"
+    return within(absolute(storage), DATA_FOLDER, f"planted-{synthetic.size}-seed{synthetic.seed}{control}")
 
 
 def resolve_study(
@@ -206,12 +219,6 @@ def resolve_study(
         tracking_uri=tracking_uri,
         notes=notes_on(space, contents),
     )
-
-
-def absolute(location: str | Path) -> str:
-    """Returns a folder as an absolute path; a URI stays as it is."""
-    text = str(location)
-    return text.rstrip("/") if "://" in text else str(Path(text).expanduser().resolve())
 
 
 def _place_of(location: str, draft: Draft) -> int | str:

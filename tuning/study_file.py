@@ -6,21 +6,26 @@ import fcntl
 import json
 import os
 import socket
-import uuid
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyarrow import fs
-
 from pamfn.credentials import without_credentials
+from tuning.branches.leases import renewed
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.space_model import Space
+from tuning.storage import ObjectStore, is_remote, open_store, within
+from tuning.storage.folder import FolderStore
+from tuning.storage.generations import ObjectLeases
+from tuning.storage.kept import clear_working
 from tuning.study import Study, Task
 
-FILE = "study.json"
+FILE, LEASE = "study.json", "driver.lease"
+STAYS = ("tune", "final")  # on this machine: folders that know themselves whether they are what has lasted
+HEARTBEAT, PATIENCE, LOOK = 5.0, 40.0, 1.0  # seconds
 FREE = (
     "data",
     "space.data.path",
@@ -59,12 +64,34 @@ def write_study(study: Study) -> None:
     Raises:
         OSError: If the storage cannot be written.
     """
-    filesystem, folder = fs.FileSystem.from_uri(study.storage)
-    filesystem.create_dir(folder, recursive=True)
-    unfinished = f"{folder}/.{FILE}.{uuid.uuid4().hex}"
-    with filesystem.open_output_stream(unfinished) as stream:
-        stream.write((json.dumps(record_of(study), indent=2) + "\n").encode())
-    filesystem.move(unfinished, f"{folder}/{FILE}")
+    content = (json.dumps(record_of(study), indent=2) + "\n").encode()
+    FolderStore(study.folder).write(FILE, content)
+    study.kept.keep(study.folder / FILE)
+
+
+def is_launched(study: Study) -> bool:
+    """Tells whether a study has been launched.
+
+    Raises:
+        OSError: If the storage cannot be read.
+    """
+    return open_store(study.storage).read(FILE) is not None
+
+
+def studies_at(root: str) -> list[str]:
+    """Returns the names of the studies of a place."""
+    if not is_remote(root):
+        return sorted(path.parent.name for path in Path(root).glob(f"*/{FILE}"))
+    found = (name.split("/") for name in open_store(root).names())
+    return sorted(parts[0] for parts in found if len(parts) == 2 and parts[1] == FILE)
+
+
+def forget_study(study: Study) -> None:
+    """Takes back what ``write_study`` wrote, of a study of which nothing else is there."""
+    open_store(study.storage).remove(FILE)
+    (study.folder / FILE).unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: of a bucket, where this machine works on the study
+        study.folder.rmdir()
 
 
 def read_record(storage: str) -> dict[str, Any] | None:
@@ -73,12 +100,9 @@ def read_record(storage: str) -> dict[str, Any] | None:
     Raises:
         ValueError: If the file is not one that ``write_study`` wrote.
     """
-    filesystem, folder = fs.FileSystem.from_uri(storage)
-    path = f"{folder}/{FILE}"
-    if filesystem.get_file_info(path).type == fs.FileType.NotFound:
+    path, content = within(storage, FILE), open_store(storage).read(FILE)
+    if content is None:
         return None
-    with filesystem.open_input_stream(path) as stream:
-        content = stream.read()
     try:
         record = json.loads(content)
     except ValueError as error:
@@ -94,7 +118,7 @@ def read_launched(root: str, name: str) -> Study | None:
     Raises:
         ValueError: If its file is not one that ``write_study`` wrote.
     """
-    record = read_record(f"{root}/{name}")
+    record = read_record(within(root, name))
     if record is None:
         return None
     try:
@@ -109,7 +133,7 @@ def read_launched(root: str, name: str) -> Study | None:
             tracking_uri=without_credentials(record["tracking_uri"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{root}/{name}/{FILE}: not the whole record of a study ({error!r})") from error
+        raise ValueError(f"{within(root, name, FILE)}: not the whole record of a study ({error!r})") from error
 
 
 def completed(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -179,6 +203,14 @@ def sole_driver(study: Study, *, resume: bool) -> Iterator[None]:
         SpaceError: If another process runs the study, or started it since this one looked.
         OSError: If the storage cannot be written, or its file system cannot lock.
     """
+    store = study.kept.store
+    if isinstance(store, ObjectStore):
+        with _leased(study, store):
+            check_launch(study, resume=resume)
+            clear_working(study.folder, STAYS)
+            study.kept.fetch_files()
+            yield
+        return
     path = Path(study.root, f".{study.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
@@ -192,6 +224,24 @@ def sole_driver(study: Study, *, resume: bool) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
+        yield
+
+
+@contextmanager
+def _leased(study: Study, store: ObjectStore) -> Iterator[None]:
+    """Holds the driver's lease on a bucket; one whose holder is silent is taken over after ``PATIENCE`` seconds.
+
+    A holder that only could not be heard is stopped by the journal, whose next line it cannot write any more.
+    """
+    leases = ObjectLeases(store, PATIENCE)
+    while (lease := leases.claim(LEASE)[0]) is None:
+        if LEASE in leases.heard:
+            who = leases.holder(LEASE)
+            rule = f"is being run by process {who.get('pid')} on {str(who.get('host')).partition('/')[0]}"
+            hint = "wait for its end, or give another --name"
+            raise SpaceError(study.space.source, [Fault("--name", "", study.name, rule, hint)])
+        time.sleep(LOOK)
+    with renewed({LEASE: lease}, HEARTBEAT):
         yield
 
 

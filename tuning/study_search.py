@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from tuning.search import Journal, SearchSettings, StudySearch
+from tuning.search.journal import FILE
+from tuning.storage.kept import kept_at
+from tuning.storage.numbered import NumberedLines
 from tuning.study import Study
 from tuning.warm_start import prior_of
 
@@ -16,6 +19,20 @@ def search_of(study: Study, concurrent: int, journal: Journal | None = None) -> 
         journal: What has happened so far, and where to write what happens from now on.
     """
     return StudySearch(study.space.region, settings_of(study, concurrent), journal)
+
+
+def journal_at(storage: str) -> Journal:
+    """Returns the journal of a study, which is empty where there is none.
+
+    Args:
+        storage: Folder or URI of the study's results.
+
+    Raises:
+        JournalError: If it is damaged.
+        StorageError: If it cannot be read.
+    """
+    kept = kept_at(storage)
+    return Journal(kept.folder / FILE, lines=NumberedLines(kept.store, FILE) if kept.store is not None else None)
 
 
 def settings_of(study: Study, concurrent: int) -> SearchSettings:

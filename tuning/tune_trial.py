@@ -9,10 +9,12 @@ from typing import Any
 import ray
 import torch
 from ray import tune
+from ray.tune.trainable.trainable import _TrainingResult
 
 from pamfn.phases.memory import keep_freed_memory
-from tuning.keeping import FOLDER, newest_checkpoint
+from tuning.keeping import FOLDER, kept_checkpoint
 from tuning.precision import set_determinism, set_precision
+from tuning.publishing import Publisher
 from tuning.study import Study
 from tuning.trial import Trial
 from tuning.usage import Usage
@@ -26,15 +28,19 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
     name a checkpoint that was cut short when its node went down.
     """
 
-    def setup(self, config: dict[str, Any], study: Study) -> None:
-        """Takes the configuration; Tune calls it once an actor."""
+    def setup(self, config: dict[str, Any], study: Study, launch: int) -> None:
+        """Takes the configuration; Tune calls it once an actor.
+
+        Where studies lie in a bucket, checkpoints are published as engines do, and Tune takes none.
+        """
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         torch.set_num_threads(max(1, threads))
         keep_freed_memory()
         set_determinism(study.space.resources.deterministic)
         set_precision(torch.device("cuda" if torch.cuda.is_available() else "cpu"), study.space.resources.precision)
-        self._study, self._config = study, config
+        self._study, self._config, self._launch = study, config, launch
         self._trial: Trial | None = None
+        self._publisher: Publisher | None = None
         self._usage = Usage()
 
     def step(self) -> dict[str, Any]:
@@ -46,12 +52,20 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         if self._trial is None:
             self._trial = self._continued()
         result = self._trial.advance()
+        if self._publisher is not None and not result["status_reason"]:
+            self._publisher.publish(self._trial)
         if result["done"] and not result["curve"]:  # its process was lost between the checkpoint below and the report
             result |= {"curve": self._trial.curve, "curve_start": 0}
-        elif result["done"] and not result["status_reason"]:
+        elif self._publisher is None and result["done"] and not result["status_reason"]:
             self.save()
         node = ray.get_runtime_context().get_node_id()
         return {**result, "done": False, "node": node, "usage": self._usage.of_late()}
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Has Tune take a checkpoint, unless it has been published."""
+        if self._study.kept.store is not None:
+            return _TrainingResult(checkpoint=None, metrics={})
+        return super().save(checkpoint_dir)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes the trial into the folder that Tune gives."""
@@ -71,8 +85,12 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         return True
 
     def _continued(self) -> Trial:
-        trial = Trial(self._study, self._config)
-        checkpoint = newest_checkpoint(Path(self._study.storage, FOLDER), self.trial_id, self._config)
+        trial, study = Trial(self._study, self._config), self._study
+        if self._publisher is not None:
+            self._publisher.close()
+        if study.kept.store is not None:
+            self._publisher = Publisher(study.folder / FOLDER / str(self._launch) / self.trial_id, study.kept)
+        checkpoint = kept_checkpoint(self._study.kept, self.trial_id, self._config)
         if checkpoint is not None:
             trial.load(checkpoint)
         return trial

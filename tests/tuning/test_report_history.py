@@ -74,7 +74,6 @@ def test_what_runs_lasts_to_the_newest_event_and_is_nowhere_known_yet():
 
 def test_a_journal_is_read_from_the_study_s_folder(tmp_path):
     assert read_history(str(tmp_path)) == "there is no decisions.jsonl beside this report"
-    assert read_history("s3://bucket/study") == "there is no decisions.jsonl beside this report"
     journal = Journal(tmp_path / "decisions.jsonl")
     journal.append("launched", seed=0)
     journal.append("suggested", trial="0", number=0, config={}, by="first")

@@ -154,7 +154,6 @@ def test_a_study_goes_on_with_its_own_opening_and_with_nobody_else_s(study, plan
 
 def test_openings_are_unknown_where_the_folder_of_studies_is_not(study, tmp_path):
     assert openings_told(tmp_path / "elsewhere", study.name, study.digest) is None
-    assert openings_told("s3://bucket/studies", study.name, study.digest) is None
     Path(study.storage).mkdir()
     Path(study.storage, "study.json").write_text("{}")
     assert openings_told(study.root, study.name, study.digest) == []

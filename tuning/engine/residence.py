@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -22,11 +21,11 @@ from pamfn.data.features import Contents
 from tuning.cohort import CohortMaker
 from tuning.engine.leash import LetGo, leashed
 from tuning.engine.meter import Meter
-from tuning.engine.publishing import Publisher
 from tuning.engine.resident import Resident, one_line
 from tuning.engine.status import DeviceStatus, shape_of
-from tuning.keeping import FOLDER, newest_checkpoint
+from tuning.keeping import FOLDER, kept_checkpoint
 from tuning.precision import numerics, set_determinism
+from tuning.publishing import Publisher
 from tuning.study import Study
 from tuning.study_data import StudyData, replicas_of
 from tuning.trial import Trial
@@ -90,8 +89,7 @@ class Residence:
         bank = Bank.over(arrays, setting.device)
         self._data = StudyData(contents, bank, replicas_of(setting.study, contents))
         self._device = setting.make(self._data, precision=setting.study.space.resources.precision)
-        self._folder = Path(setting.study.storage, FOLDER)
-        self._here = self._folder / str(setting.launch)
+        self._here = setting.study.folder / FOLDER / str(setting.launch)
         self._meter, self._lock = Meter(), threading.Lock()
         self._residents: dict[str, Resident] = {}
         self._former: set[str] = set()
@@ -158,7 +156,7 @@ class Residence:
                 return None
             resident = self._residents.get(trial_id)
             if resident is None:
-                publisher = Publisher(self._here / trial_id)
+                publisher = Publisher(self._here / trial_id, self._study.kept)
                 begin = partial(self._trial, trial_id, config)
                 resident = Resident(begin, self._meter, publisher, shape_of(config))
                 self._residents[trial_id] = resident
@@ -178,7 +176,7 @@ class Residence:
         for _ in range(TRIES):
             cohorts = leashed(self._device.cohorts(), gone)
             trial = Trial(self._study, config, cohorts, self._data, self._meter.seconds)
-            checkpoint = newest_checkpoint(self._folder, trial_id, config)
+            checkpoint = kept_checkpoint(self._study.kept, trial_id, config)
             try:
                 if checkpoint is not None:
                     trial.load(checkpoint)

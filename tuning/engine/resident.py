@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tuning.engine.leash import LetGo
 from tuning.engine.meter import Meter
-from tuning.engine.publishing import Publisher, Saved
+from tuning.publishing import Publisher, Saved
 
 
 class Advanced(Saved, Protocol):
@@ -106,6 +106,7 @@ class Resident:
                 trial, self._trial = self._trial, None
                 if trial is not None:
                     trial.close()
+                    self._publisher.close()
             finally:
                 self._turn.release()
 

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
@@ -18,6 +17,7 @@ from pamfn.replicas.cut import entries
 from tuning.domains import possible
 from tuning.forecast.work import Networks
 from tuning.pretraining import artefact_key
+from tuning.storage import open_store
 from tuning.study import Study
 
 FLOAT = 4  # bytes
@@ -93,12 +93,10 @@ def _sets(study: Study, settings: Sequence[str]) -> list[Recipe]:
 
 def _there(study: Study, networks: Networks, recipe: Recipe) -> int:
     """Returns how many of one configuration's branches are in the store; nothing is read or made."""
-    store = Path(study.branch_store)
-    if not store.is_dir():
-        return 0
+    there = open_store(study.branch_store).names()
     read = recipe.streams(tuple(networks.widths))
     keys = (artefact_key(recipe, m, r, networks.contents) for m in read for r in networks.replicas)
-    return sum((store / f"{key}.safetensors").exists() for key in keys)
+    return sum(f"{key}.safetensors" in there for key in keys)
 
 
 def _told_apart(recipe: Recipe) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 from pamfn.architectures import outline
@@ -15,6 +14,7 @@ from pamfn.replicas.cut import entries
 from tuning.forecast.artefacts import FLOAT, Artefacts, set_bytes
 from tuning.forecast.machine import free_disk, standing
 from tuning.forecast.work import Networks
+from tuning.planted import planted_are_at
 from tuning.sections import Synthetic
 from tuning.study import Study
 from tuning.tracking.location import artifact_folder
@@ -154,7 +154,7 @@ def network_size(recipe: Recipe, widths: Mapping[str, int]) -> tuple[int, int]:
 def planted_bytes(study: Study) -> int:
     """Returns about the bytes of planted data that are yet to be made: float16, before compression."""
     planted = study.space.data.synthetic
-    if planted is None or Path(study.data).exists():
+    if planted is None or planted_are_at(study.data):
         return 0
     return _bytes_of(planted)
 

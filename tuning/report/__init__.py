@@ -22,7 +22,8 @@ from tuning.report.models import models_text
 from tuning.report.page import Told, page
 from tuning.secrets import Parser
 from tuning.selection.openings import openings_told
-from tuning.study import absolute
+from tuning.storage import absolute, within
+from tuning.storage.places import above
 from tuning.tracking import StudyResults, TrackingError, check_existing, read_study
 
 __all__ = ["keep_page", "main", "write_comparison", "write_report"]
@@ -38,7 +39,7 @@ def write_report(results: StudyResults, folder: str) -> list[str]:
     Raises:
         TrackingError: If MLflow cannot be read; one line.
     """
-    openings = openings_told(folder.rpartition("/")[0], results.name, results.tags.get("data_digest", ""))
+    openings = openings_told(above(folder), results.name, results.tags.get("data_digest", ""))
     told = Told(study_run(results), read_history(folder), openings, time.time())
     contents = {"results.parquet": table_bytes(results), PAGE: page(results, told).encode(errors="replace")}
     if tables := models_text(results):
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused(faults)
     try:
         results = read_study(options.tracking_uri, options.study)
-        folder = f"{absolute(options.storage)}/{options.study}"
+        folder = within(absolute(options.storage), options.study)
         if options.other is None:
             files = write_report(results, folder)
             if options.keep:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from pyarrow import fs
-
+from tuning.storage import open_store
 from tuning.tracking import StudyResults
 from tuning.tracking.location import client_of
 from tuning.tracking.told import ToldClient
@@ -20,8 +19,7 @@ def keep_page(results: StudyResults, folder: str) -> None:
     Raises:
         TrackingError: If MLflow cannot take it; one line.
     """
-    filesystem, root = fs.FileSystem.from_uri(folder)
-    with tempfile.TemporaryDirectory() as copies, filesystem.open_input_stream(f"{root}/{PAGE}") as page:
+    with tempfile.TemporaryDirectory() as copies:
         path = Path(copies, PAGE)
-        path.write_bytes(page.read())
+        open_store(folder).get(PAGE, path)
         ToldClient(client_of(results.uri), results.uri).log_artifact(results.study_run_id, str(path))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import uuid
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
+from tuning.storage import open_store, within
 from tuning.tracking import StudyResults, TrialResult
 from tuning.tracking.names import text
 
@@ -25,13 +24,8 @@ LOOKED = """\
 
 def write_whole(folder: str, name: str, content: bytes) -> str:
     """Writes a file under a folder or URI so that a reader sees all of it or none; returns its path."""
-    filesystem, root = fs.FileSystem.from_uri(folder)
-    filesystem.create_dir(root, recursive=True)
-    unfinished = f"{root}/.{name}.{uuid.uuid4().hex}"
-    with filesystem.open_output_stream(unfinished) as stream:
-        stream.write(content)
-    filesystem.move(unfinished, f"{root}/{name}")
-    return f"{folder.rstrip('/')}/{name}"
+    open_store(folder).write(name, content)
+    return within(folder, name)
 
 
 def table_bytes(results: StudyResults) -> bytes:

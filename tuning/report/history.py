@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuning.search.journal import FILE, Event, Journal, JournalError
+from tuning.search.journal import FILE, Event, JournalError
+from tuning.storage import is_remote
+from tuning.study_search import journal_at
 
 SOMEWHERE = "somewhere"  # of a stretch that ended before anybody said where it was
 BROKEN = "broken off"
@@ -65,11 +67,10 @@ class History:
 
 def read_history(folder: str) -> History | str:
     """Returns what the journal in a study's folder says, or why there is nothing to say."""
-    path = Path(folder, FILE)
-    if "://" in folder or not path.exists():
+    if not is_remote(folder) and not Path(folder, FILE).exists():
         return f"there is no {FILE} beside this report"
     try:
-        events = Journal(path).events
+        events = journal_at(folder).events
         return history(events) if events else f"{FILE} is empty"
     except JournalError as error:
         return str(error)

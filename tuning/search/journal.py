@@ -12,13 +12,25 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from tuning.durable import settle
 
 FILE = "decisions.jsonl"
 
 Event = dict[str, Any]
+
+
+class Lines(Protocol):
+    """Lines that last elsewhere than in a file of this machine."""
+
+    def read(self) -> bytes:
+        """Returns all of them."""
+        ...
+
+    def append(self, line: bytes) -> None:
+        """Writes one more; it lasts when this returns."""
+        ...
 
 
 class JournalError(ValueError):
@@ -31,6 +43,7 @@ class Journal:
     Args:
         path: The file; made with the first event. None keeps the events in memory alone.
         clock: Seconds since the epoch; every event bears its time, and no decision depends on it.
+        lines: Where the lines last, if not in the file; that is a copy then, and made anew with the first event.
 
     Attributes:
         events: All of them, those of former launches first.
@@ -39,13 +52,15 @@ class Journal:
         JournalError: If the file is damaged in any line but a last one that was cut short.
     """
 
-    def __init__(self, path: Path | None = None, clock: Callable[[], float] = time.time) -> None:
-        self.path, self._clock = path, clock
+    def __init__(
+        self, path: Path | None = None, clock: Callable[[], float] = time.time, lines: Lines | None = None
+    ) -> None:
+        self.path, self._clock, self._lines = path, clock, lines
         self.events: list[Event] = []
         self._file: BinaryIO | None = None
-        self._whole = 0
-        if path is not None and path.exists():
-            content = path.read_bytes()
+        self._whole, self._before = 0, b""
+        if path is not None and (lines is not None or path.exists()):
+            content = self._before = path.read_bytes() if lines is None else lines.read()
             self._whole = content.rfind(b"\n") + 1
             self.events = [_event(path, number, line) for number, line in _lines(content[: self._whole])]
 
@@ -62,13 +77,24 @@ class Journal:
         return _damage(self.path, line, rule)
 
     def _write(self, path: Path, line: bytes) -> None:
+        if self._lines is not None:
+            self._lines.append(line)
         if self._file is None:
-            self._file = path.open("ab")
-            self._file.truncate(self._whole)
-            settle(path.parent)
+            self._file = self._opened(path)
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def _opened(self, path: Path) -> BinaryIO:
+        """Returns the file for appending, with all whole lines there are."""
+        if self._lines is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._before[: self._whole])
+        file = path.open("ab")
+        file.truncate(self._whole)
+        settle(path.parent)
+        self._before = b""
+        return file
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:

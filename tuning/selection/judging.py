@@ -17,7 +17,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pamfn.phases.objective import objective_of
@@ -57,6 +56,7 @@ def judge(study: Study, choice: Choice, opening: Opening, failed: Sequence[str] 
     models: dict[str, Models] = {}
     for candidate in [c for c in choice.trained if c.trial_id not in failed]:
         folder = folder_of(study, candidate)
+        study.kept.fetch_folder(folder)
         networks = load_networks(folder)
         videos = [replica.valid for replica in replicas]
         said = objective_of(networks.recipe).said
@@ -69,17 +69,19 @@ def judge(study: Study, choice: Choice, opening: Opening, failed: Sequence[str] 
             write_segments(folder / PREDICTIONS, contents.video_ids, scores["fusion"], replicas, bank)
         else:
             write_predictions(folder / PREDICTIONS, contents.video_ids, networks, scores["fusion"], replicas)
+        study.kept.keep_folder(folder, replace=True)
     result = _result(study, choice, opening, models)
-    path = Path(study.storage) / RESULTS
+    path = study.folder / RESULTS
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(result, indent=1), encoding="utf-8")
     temporary.replace(path)
+    study.kept.keep(path)
     return result
 
 
 def read_results(study: Study) -> dict[str, Any] | None:
     """Returns what an earlier run of this study found when it opened the test split; None if it has not."""
-    path = Path(study.storage) / RESULTS
+    path = study.folder / RESULTS
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 

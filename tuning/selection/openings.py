@@ -18,6 +18,9 @@ from typing import Any
 from pamfn.data.rules import counted
 from tuning.branches.leases import Watch, acquire
 from tuning.faults import UNSET, Fault
+from tuning.storage import is_remote, open_store, within
+from tuning.storage.folder import FolderStore
+from tuning.storage.numbered import NumberedLines, TakenOver
 from tuning.study import Study
 from tuning.study_file import FILE
 
@@ -37,16 +40,17 @@ def openings_of(root: str | Path, digest: str) -> list[Opening]:
     Raises:
         ValueError: If the record cannot be read: a count that may be too low is none.
     """
-    return [entry for entry in _entries(Path(root, OPENINGS)) if entry["digest"] == digest]
+    return [entry for entry in _entries(str(root)) if entry["digest"] == digest]
 
 
 def openings_told(root: str | Path, study: str, digest: str) -> list[Opening] | None:
     """Returns the openings as far as a folder of studies knows; None if it knows nothing of this study."""
-    if "://" in str(root) or not (Path(root, OPENINGS).exists() or Path(root, study, FILE).exists()):
-        return None
+    store = open_store(str(root))
     try:
+        if isinstance(store, FolderStore) and not (store.folder / OPENINGS).exists():
+            return [] if (store.folder / study / FILE).exists() else None
         return openings_of(root, digest)
-    except ValueError:
+    except (ValueError, OSError):
         return None
 
 
@@ -88,28 +92,58 @@ def record_opening(study: Study, chosen: str, *, reopen: bool) -> Opening:
         ValueError: If the record cannot be read.
         OSError: If it cannot be written, or another process keeps it locked.
     """
-    path = Path(study.root, OPENINGS)
+    if is_remote(study.root):
+        return _record_in_bucket(study, chosen, reopen=reopen)
     with _alone(Path(study.root, LOCK)):
-        entries = _entries(path)
-        known = [entry for entry in entries if entry["digest"] == study.digest]
-        if mine := next((e for e in known if (e["study"], e["chosen"]) == (study.name, chosen)), None):
-            return dict(mine)
-        if known and not reopen:
-            raise OpenedBefore(said_of(known, study.digest))
-        entry = {
-            "digest": study.digest,
-            "study": study.name,
-            "chosen": chosen,
-            "user": _user(),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "number": 1 + len(known),
-        }
-        _write(path, [*entries, entry])
+        entries = _entries(study.root)
+        entry, new = _next_of(study, chosen, entries, reopen=reopen)
+        if new:
+            _write(Path(study.root, OPENINGS), [*entries, entry])
     return entry
 
 
-def _entries(path: Path) -> list[Opening]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+def _record_in_bucket(study: Study, chosen: str, *, reopen: bool) -> Opening:
+    """Records an opening as the next line, which one of several that try at once can write; the others look again."""
+    while True:
+        lines = NumberedLines(open_store(study.root), OPENINGS)
+        entry, new = _next_of(study, chosen, _parsed(within(study.root, OPENINGS), lines.read()), reopen=reopen)
+        if not new:
+            return entry
+        with contextlib.suppress(TakenOver):
+            lines.append(json.dumps(entry).encode() + b"\n")
+            return entry
+
+
+def _next_of(study: Study, chosen: str, entries: list[Opening], *, reopen: bool) -> tuple[Opening, bool]:
+    """Returns the opening for a choice, and whether it is yet to be recorded.
+
+    Raises:
+        OpenedBefore: If the split was opened for anything else, and may not be opened again.
+    """
+    known = [entry for entry in entries if entry["digest"] == study.digest]
+    if mine := next((e for e in known if (e["study"], e["chosen"]) == (study.name, chosen)), None):
+        return dict(mine), False
+    if known and not reopen:
+        raise OpenedBefore(said_of(known, study.digest))
+    entry = {
+        "digest": study.digest,
+        "study": study.name,
+        "chosen": chosen,
+        "user": _user(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "number": 1 + len(known),
+    }
+    return entry, True
+
+
+def _entries(root: str) -> list[Opening]:
+    store = open_store(root)
+    content = NumberedLines(store, OPENINGS).read() if is_remote(root) else store.read(OPENINGS)
+    return _parsed(within(root, OPENINGS), content or b"")
+
+
+def _parsed(path: str, content: bytes) -> list[Opening]:
+    lines = content.splitlines()
     try:
         entries = [json.loads(line) for line in lines]
         if not all({"digest", "study", "chosen", "user", "time"} <= set(entry) for entry in entries):

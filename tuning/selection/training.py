@@ -37,7 +37,7 @@ States = Sequence[Mapping[str, torch.Tensor]]
 
 def folder_of(study: Study, candidate: Candidate) -> Path:
     """Returns where a candidate's final networks are kept."""
-    return Path(study.storage) / "final" / candidate.trial_id
+    return study.folder / "final" / candidate.trial_id
 
 
 def train_final(study: Study, candidate: Candidate) -> float:
@@ -60,6 +60,7 @@ def train_final(study: Study, candidate: Candidate) -> float:
     bank = read_by_model(recipe, bank)
     seeds: dict[str, Any] = {"seeds": study.space.final.seeds, "seed": study.seed, "trained_on": "train"}
     replicas = whole_split(contents, study.tasks, **seeds, scored_on="test")
+    study.kept.fetch_folder(folder)
     if _is_trained(folder, recipe, [replica.name for replica in replicas]):
         return 0.0
     branches: Mapping[str, States] | None = None
@@ -80,6 +81,7 @@ def train_final(study: Study, candidate: Candidate) -> float:
     save_networks(folder, networks)
     _save_branches(folder / BRANCHES, branches or {})
     _save_curve(folder / CURVE, networks.names, milestones, curves)
+    study.kept.keep_folder(folder, replace=True)
     return time.monotonic() - begin
 
 

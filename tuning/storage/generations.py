@@ -65,10 +65,14 @@ class ObjectLeases:
         store: The store.
         patience: Seconds of this process's own clock without a sign of the holder after which it is taken to be dead.
         clock: Seconds that never go back.
+
+    Attributes:
+        heard: Names whose holder has given a sign of life since this process first looked.
     """
 
     def __init__(self, store: ObjectStore, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._patience, self._clock = store, patience, clock
+        self.heard: set[str] = set()
         self._seen: dict[str, tuple[object, float]] = {}
         self._writers: dict[str, dict[str, Any]] = {}
 
@@ -98,6 +102,10 @@ class ObjectLeases:
     def _is_dead(self, name: str, newest: int, there: dict[str, str]) -> bool:
         key = numbered(name, newest)
         sign = (there.get(key), there.get(key + BEAT))
+        if any(old != key and old.rpartition("/")[0] == name for old in self._seen) or (
+            key in self._seen and self._seen[key][0] != sign
+        ):
+            self.heard.add(name)
         if key not in self._seen or self._seen[key][0] != sign:
             self._seen[key] = (sign, self._clock())
         silent = self._clock() - self._seen[key][1] > self._patience

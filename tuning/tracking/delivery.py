@@ -109,6 +109,7 @@ class Delivery:
                 self._at_once.wait(ROUND)
                 letters = self._outbox.due()
                 self._outbox.settle()
+                self._outbox.ship_what_waits()
                 if letters:
                     self._deliver(letters)
                 elif self._at_once.is_set():
@@ -128,6 +129,7 @@ class Delivery:
                 if self._round(groups):
                     self._back()
                     continue
+                self._outbox.ship_what_waits()
                 threading.Event().wait(PAUSES[min(pauses, len(PAUSES) - 1)])
                 pauses += 1
             with self._changed:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pamfn import credentials
 from tuning.secrets import redacted, tracking_fault
+from tuning.storage import within
 
 DATABASES = ("postgresql", "mysql", "mssql")
 SQLITE = ("sqlite", "sqlite+pysqlite")
@@ -73,7 +74,7 @@ def artifact_folder(uri: str, storage: str) -> str | None:
     scheme = urlsplit(uri).scheme.split("+")[0]
     if scheme == "sqlite":
         return str(sqlite_file(uri).parent / "mlartifacts")
-    return None if scheme in ("http", "https") else f"{storage.rstrip('/')}/mlartifacts"
+    return None if scheme in ("http", "https") else within(storage.partition("?")[0], "mlartifacts")
 
 
 def client_of(uri: str) -> Any:

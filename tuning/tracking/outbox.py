@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tuning.durable import settle
+from tuning.storage.kept import Kept
+from tuning.tracking.shipping import Shipping
 
 FILE = "outbox.jsonl"
 MARK = "outbox.delivered"
@@ -28,6 +30,7 @@ KEPT = "outbox"  # the folder of files that are to be uploaded
 LETTERS, BYTES = 4000, 4_000_000  # that are in memory at once, about
 BUFFER = 1_000_000  # bytes
 EMPTIED_AT = 1_000_000  # bytes of delivered letters, at which the file is begun afresh
+SHIPPED_AFTER = 5.0  # seconds that letters wait on this machine alone
 SETTLED_EVERY = 1.0  # seconds; one sync for all letters of a second
 
 Letter = dict[str, Any]
@@ -44,20 +47,34 @@ class Outbox:
     Args:
         folder: The study's folder.
         clock: Milliseconds since the epoch; no two letters bear the same time.
+        kept: What lasts of the study's files, where that is not its folder. There the letters go that have waited for
+            some seconds, and one that bears files before `append` returns; what else is lost with a machine, the
+            journal tells again.
 
     Attributes:
         path: The file.
         pending: How many letters wait.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        kept: Kept | None = None,
+    ) -> None:
         self.path, self.pending = folder / FILE, 0
+        self._shipping = Shipping(kept, folder) if kept is not None and kept.store is not None else None
+        if self._shipping is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._shipping.fetch(self.path)
         self._folder, self._clock, self._lock = folder, clock, threading.Lock()
         self._file: BinaryIO | None = None
         self._number, self._at = self._marked(), 0
         self._begin = self._whole = 0  # where the first letter that waits begins, and where the last one ends
         self._settled, self._unsettled = 0.0, False
+        self._looked = time.monotonic()
         self._take_stock()
+        self._shipped = self._whole if self._shipping is not None else 0
 
     def append(self, letter: Letter, *, urgent: bool = True) -> None:
         """Adds a letter, with its number as ``n`` and its time as ``at``."""
@@ -72,8 +89,33 @@ class Outbox:
             self._unsettled = True
             if urgent:
                 self._file.flush()
+        if "file" in letter:
+            self.ship()
         if time.monotonic() - self._settled > SETTLED_EVERY:
             self.settle()
+
+    def ship(self) -> None:
+        """Has the letters that wait last also where the machine does not."""
+        if self._shipping is None:
+            return
+        with self._lock:
+            if self._file is not None:
+                self._file.flush()
+            first = max(self._begin, self._shipped)
+            if first == self._whole:
+                return
+            with self.path.open("rb") as file:
+                file.seek(first)
+                lines = file.read(self._whole - first)
+            self._shipped = self._whole
+            number = self._number
+        self._shipping.ship(number, lines)
+
+    def ship_what_waits(self) -> None:
+        """Does so where letters have waited for some seconds; called by whoever delivers."""
+        if self._shipping is not None and self.pending and time.monotonic() - self._looked > SHIPPED_AFTER:
+            self._looked = time.monotonic()
+            self.ship()
 
     def settle(self) -> None:
         """Puts what was written on the disk."""
@@ -102,17 +144,22 @@ class Outbox:
             self._begin += sum(letter["bytes"] for letter in letters)
             self.pending -= len(letters)
             self._mark(letters[-1]["n"])
+            self._looked = time.monotonic()
             if not self.pending and self._whole > EMPTIED_AT and self._file is not None:
                 self._file.truncate(0)
-                self._begin = self._whole = 0
+                self._begin = self._whole = self._shipped = 0
         for letter in letters:
             if "file" in letter:
                 shutil.rmtree(Path(letter["file"]).parent, ignore_errors=True)
+        if self._shipping is not None:
+            self._shipping.delivered(letters)
 
     def refused(self, letter: Letter, why: str) -> None:
         """Puts aside a letter that MLflow does not take, for people."""
         with (self._folder / REFUSED).open("a", encoding="utf-8") as file:
             file.write(json.dumps({**letter, "why": why}) + "\n")
+        if self._shipping is not None:
+            self._shipping.kept.keep(self._folder / REFUSED)
 
     def keep(self, *paths: Path) -> str:
         """Returns another name of a file, under which it stays until a letter that bears it as ``file`` is delivered.
@@ -129,6 +176,8 @@ class Outbox:
             except OSError:  # another file system, or one without links
                 shutil.copy2(path, folder / path.name)
                 settle(folder / path.name)
+        if self._shipping is not None:
+            self._shipping.kept.keep_folder(folder)
         return str(folder / paths[0].name)
 
     def close(self) -> None:

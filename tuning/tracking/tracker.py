@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from tuning.score_metric import ScoreMetric
 from tuning.search.folds import fold_scores, waits_for_folds
+from tuning.storage.kept import kept_at
 from tuning.tracking.checkpoints import models_of
 from tuning.tracking.delivery import PATIENCE, Account, Delivery
 from tuning.tracking.experiment import newest_study_run, open_experiment
@@ -66,7 +67,8 @@ class Tracker:
         tags = {"kind": "study", **self._shared}
         study = former or told.create_run(self.experiment_id, tags=tags, run_name=f"study {record.name}")
         self.study_run_id = str(study.info.run_id)
-        self._outbox = Outbox(Path(record.storage))
+        kept = kept_at(record.storage)
+        self._outbox = Outbox(kept.folder, kept=kept)
         if self._outbox.pending:
             note(f"{self._outbox.pending} writes of an earlier launch are delivered to MLflow first")
         self._runs = StudyRuns(told, self.experiment_id, record, study, resumed=former is not None)

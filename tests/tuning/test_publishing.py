@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tuning.engine.publishing import Publisher
 from tuning.keeping import newest_checkpoint, remove_weights
+from tuning.publishing import Publisher
 from tuning.trial_files import STANDING, is_complete, write_checkpoint
 
 CONFIG = {"lr": 0.1}
