@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import Any
 from tuning.job import in_a_job
 from tuning.sections import Resources
 from tuning.shipping import shipped_code, staged
-from tuning.storage import is_remote, open_store
 
 SETTINGS = {
     "RAY_worker_niceness": "0",
@@ -35,7 +33,6 @@ takes the machine's address all the same, and listens on every interface."""
 
 KNOCK = 10.0  # seconds for a head node to accept a connection
 TOKEN = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token"
-PATIENCE = 60.0  # seconds for every node to answer a question
 
 
 class ClusterError(RuntimeError):
@@ -137,86 +134,18 @@ def room_on(ray: Any, resources: Resources) -> tuple[Room, list[str]]:
     """Returns what an engine or a trial takes and how many fit, with the faults of what no node can ever hold."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpu = resources.gpu if resources.gpu != "auto" else float(any(node.get("GPU", 0) for node in nodes))
-    fits = [_fits(node, resources.cpu, gpu) for node in nodes]
+    held = [fits(node, resources.cpu, gpu) for node in nodes]
     faults = []
-    if not any(fits):
+    if not any(held):
         largest = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
         who = "a trial" if resources.engine == "off" else "an engine"
         faults = [f"resources: {who} asks for {resources.cpu:g} CPU and {gpu:g} GPU; the nodes have {largest}"]
     if resources.precision == "bf16" and (not gpu or resources.engine == "off"):
         faults.append("resources.precision: bf16 takes an engine on a GPU; use tf32 or float32 here")
-    return Room(resources.cpu, gpu, sum(fits)), faults
+    return Room(resources.cpu, gpu, sum(held)), faults
 
 
-def _fits(node: dict[str, float], cpu: float, gpu: float) -> int:
+def fits(node: dict[str, float], cpu: float, gpu: float) -> int:
+    """Returns how many that take so much a node holds."""
     by_cpu = int(node.get("CPU", 0) // cpu)
     return min(by_cpu, int(node.get("GPU", 0) // gpu)) if gpu else by_cpu
-
-
-def storage_faults(ray: Any, root: str, data: str) -> list[str]:
-    """Returns why a node cannot take part: it does not share the storage with this process, or does not see the data.
-
-    A file is written here and read there, and the other way round.
-
-    Args:
-        ray: Ray, connected to the cluster.
-        root: Folder of all studies; made if it is not there.
-        data: Folder or URI of the shards; planted data that are yet to be made will lie in the storage.
-    """
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    store, folder = open_store(root), Path(root)
-    new = not is_remote(root) and not folder.exists()
-    data = data if "://" not in data and Path(data).exists() else ""
-    asked = f".asked-{uuid.uuid4().hex}"
-    answers = {node["NodeID"]: (node["NodeManagerAddress"], f"{asked}-{i}") for i, node in enumerate(_alive(ray))}
-    ask = ray.remote(num_cpus=0, max_retries=0)(_answer)
-    store.write(asked, b"")
-    try:
-        pending = {
-            ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-                root, asked, answer, data
-            ): (where, answer)
-            for node, (where, answer) in answers.items()
-        }
-        done, _ = ray.wait(list(pending), num_returns=len(pending), timeout=PATIENCE)
-        faults = []
-        for reference, (where, answer) in pending.items():
-            fault = _fault(ray, reference) if reference in done else f"has not answered within {PATIENCE:g} s"
-            if not fault and store.read(answer) is None:
-                fault = f"writes to {root}, and it is not here: its storage is another"
-            faults += [f"node {where} {fault}"] if fault else []
-        return faults
-    finally:
-        store.remove(asked, *(answer for _, answer in answers.values()))
-        if new:
-            folder.rmdir()
-
-
-def _alive(ray: Any) -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _fault(ray: Any, reference: Any) -> str:
-    try:
-        return str(ray.get(reference))
-    except ray.exceptions.RayError as error:
-        return f"cannot run a task: {type(error).__name__}"
-
-
-def _answer(root: str, asked: str, answer: str, data: str) -> str:
-    """Runs on a node: returns what is wrong there, or nothing."""
-    try:
-        store = open_store(root)
-        there = store.read(asked) is not None
-    except OSError as error:
-        return f"cannot read {root}: {error}"
-    if not there:
-        return f"does not see {root}; give a --storage that every node mounts"
-    if data and not Path(data).exists():
-        return f"does not see the data at {data}; put them where every node mounts them"
-    try:
-        store.write(answer, b"")
-    except OSError as error:
-        return f"cannot write to {root}: {error.strerror or error}"
-    return ""

@@ -17,11 +17,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pamfn.data.features import Contents
-from tuning.cluster import ClusterError, NoEngine, Room, ray_cluster, room_on, storage_faults
+from tuning.cluster import ClusterError, NoEngine, Room, ray_cluster, room_on
 from tuning.console import Console, LastingOutput
 from tuning.faults import UNSET, Fault, SpaceError
 from tuning.interruption import Interruption
 from tuning.planted import ensure_planted_at
+from tuning.preflight import Findings, preflight
 from tuning.preview import preview
 from tuning.report import keep_page, write_report
 from tuning.request import parse, requested_study, resume_command
@@ -106,14 +107,14 @@ def _run(
     with ExitStack() as sole:
         with ray_cluster(arguments.address, verbose=arguments.verbose) as ray:
             interruption.listen()
-            room = _room(ray, study, arguments)
+            found = _room(ray, study, contents, arguments)
             with _writing(study):
                 sole.enter_context(sole_driver(study, resume=arguments.resume))
             tracker = _begin(study, contents, console, resume=arguments.resume)
             with console:
-                for note in study.notes:
+                for note in (*study.notes, *found.notes):
                     console.note(note)
-                outcome, finals = _train(ray, study, room, tracker, console, interruption, arguments)
+                outcome, finals = _train(ray, study, found.room, tracker, console, interruption, arguments)
         account = tracker.end_study("interrupted" if interruption.seen else "finished")
         if account.due:
             raise TrackingError(account.words())
@@ -137,18 +138,20 @@ def _writing(study: Study) -> Iterator[None]:
         raise SpaceError(study.space.source, [fault]) from error
 
 
-def _room(ray: Any, study: Study, arguments: argparse.Namespace) -> Room:
-    """Returns what a trial takes on this cluster.
+def _room(ray: Any, study: Study, contents: Contents, arguments: argparse.Namespace) -> Findings:
+    """Returns what a trial takes on this cluster, and what is worth saying of it.
 
     Raises:
-        SpaceError: If no node can hold a trial, or one does not share the storage.
+        SpaceError: If no node can hold a trial, or a cluster cannot take the study.
     """
-    room, faults = room_on(ray, study.space.resources)
-    if arguments.address is not None:
-        faults += storage_faults(ray, study.root, study.data)
-    if faults:
-        raise SpaceError(study.space.source, [Fault("--address", "", UNSET, text) for text in faults])
-    return room
+    if arguments.address is None:
+        room, faults = room_on(ray, study.space.resources)
+        found = Findings(room, tuple(faults), ())
+    else:
+        found = preflight(ray, study, contents, resume=arguments.resume)
+    if found.faults:
+        raise SpaceError(study.space.source, [Fault("--address", "", UNSET, text) for text in found.faults])
+    return found
 
 
 def _begin(study: Study, contents: Contents, console: Console, *, resume: bool) -> Tracker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,21 +74,38 @@ def test_shards_branches_and_checkpoints_are_on_the_storage_that_the_nodes_share
     assert not list(studies.glob(".asked-*"))
 
 
-def test_a_node_that_does_not_see_the_data_is_named_before_anything_starts(tmp_path, launch_home, address):
-    hidden = tmp_path / "tests" / "studies"
-    blind = """
+BLIND = """
 import sys
-from tuning import cluster
+from dataclasses import replace
 from tuning.launch import main
+from tuning.preflight import asking
 
-answer = cluster._answer
-cluster._answer = lambda root, asked, reply, data: answer("/nowhere", asked, reply, data)
+answer = asking.answer
+
+
+def other(question):
+    said = answer(replace(question, storage=question.storage if question.head else "/nowhere"))
+    if question.head:
+        return said
+    return replace(said, clock=said.clock - 100, versions={**said.versions, "torch": "0.1"})
+
+
+asking.answer = other
 sys.exit(main(sys.argv[1:]))
 """
-    (tmp_path / "blind.py").write_text(blind)
-    words = quick("--address", address, "--storage", str(hidden))
+
+
+def test_all_that_is_wrong_with_a_node_is_told_at_once_before_anything_starts(tmp_path, launch_home, address):
+    hidden = tmp_path / "tests" / "studies"
+    (tmp_path / "blind.py").write_text(BLIND)
+    words = quick("--address", address, "--storage", str(hidden), "--set", "resources.cpu=7")
     ended = Launch(tmp_path, launch_home, *words, module="blind").ended()
     assert ended.status == 2
-    assert ended.err.count("does not see /nowhere; give a --storage that every node mounts") == 2
+    _, *faults = ended.err.splitlines()
+    assert len(faults) == 3
+    assert all(fault.startswith("  --address: ") for fault in faults)
+    assert "resources: an engine asks for 7 CPU and 0 GPU; the nodes have 1 CPU and 0 GPU, 1 CPU and 0 GPU" in faults[0]
+    assert re.search(r"node .* has torch 0\.1, and the driver .*; install the same there", faults[1])
+    assert re.search(r"node .* does not see /nowhere; give a --storage that every node mounts", faults[2])
     assert not (tmp_path / "mlflow.db").exists()
-    assert not hidden.exists()
+    assert not hidden.parent.exists()
