@@ -195,7 +195,7 @@ def test_a_study_goes_on_without_its_follower_is_stopped_by_name_and_resumed_by_
     assert stopped.ended() == 0
     assert "job long~1 was stopped; resume with: python -m tuning.submit --address" in stopped.err
     assert follower.ended() == 130
-    assert "resume with: python -m tuning.submit" in follower.out
+    assert "Resume:   python -m tuning.submit" in follower.out
     before = read_study(f"sqlite:///{shared / 'mlflow.db'}", "long")
     assert [trial.reason for trial in before.trials] == ["interrupted"] * 2
     resumed = Submitted(tmp_path, "--address", head.address, "--resume", "long", "--time-budget", "1s")

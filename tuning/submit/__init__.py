@@ -26,6 +26,7 @@ from tuning.submit.jobs import Jobs, UnknownJob
 from tuning.submit.names import job_id, study_of
 from tuning.submit.package import Package
 from tuning.submit.request import COMMAND, LAST, launch_options, parse
+from tuning.submit.secrecy import password_faults
 
 __all__ = ["main"]
 
@@ -70,14 +71,23 @@ def _submit(address: str, words: list[str], *, resume: str | None, wait: bool) -
 
 
 def _package_of(jobs: Jobs, study: str, more: list[str]) -> Package:
-    """Returns the last launch of a study, to be gone on with, checked as a new one is."""
+    """Returns the last launch of a study, to be gone on with; what is new in it is checked here, the rest was then.
+
+    Raises:
+        SpaceError: If a word holds a password.
+        SubmitError: If the cluster knows of no launch, or not how it was.
+    """
+    if faults := list(password_faults(more, "")):
+        raise SpaceError("--resume", faults)
     _, last = jobs.of_study(study)
     if last is None:
         raise SubmitError(
             f"--resume: {jobs.address} knows no job of a study {study!r}; give --space and its other options again, "
             "and --resume without a name"
         )
-    return Package.read(last.metadata or {}, study, more)
+    package = Package.read(last.metadata or {}, study, more)
+    launch_options(["--space", package.file, *package.words])
+    return package
 
 
 def _follow(jobs: Jobs, job: str, again: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,7 +12,7 @@ import aiohttp
 from tuning.submit.access import SubmitError, refusal
 from tuning.submit.jobs import UnknownJob, Unreachable, unreachable
 
-HEARTBEAT = 60.0  # seconds between two signs of life on a quiet connection; half of it for the answer
+SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}  # seconds of quiet, between probes; probes
 ANSWER = 30.0  # seconds for an answer to a question
 ORDERLY = (aiohttp.WSCloseCode.OK, aiohttp.WSCloseCode.GOING_AWAY)
 
@@ -49,6 +50,7 @@ async def log_of(server: Server, job: str) -> AsyncIterator[str]:
     """Yields a job's log from its beginning; first an empty text, once there is a connection.
 
     Ray's own client does without signs of life: a connection that a router has forgotten would stay silent for ever.
+    They are TCP's, since the job server does not answer a WebSocket's pings.
 
     Raises:
         Unreachable: If the connection is not made, or breaks.
@@ -57,13 +59,14 @@ async def log_of(server: Server, job: str) -> AsyncIterator[str]:
     try:
         async with (
             aiohttp.ClientSession(headers=server.headers) as session,
-            session.ws_connect(_url(server, job) + "/logs/tail", heartbeat=HEARTBEAT, max_msg_size=0) as socket,
+            session.ws_connect(_url(server, job) + "/logs/tail", max_msg_size=0) as connection,
         ):
+            _keep_alive(connection)
             yield ""
-            async for message in socket:
+            async for message in connection:
                 if message.type == aiohttp.WSMsgType.TEXT:
                     yield message.data
-            if socket.close_code not in ORDERLY:
+            if connection.close_code not in ORDERLY:
                 raise Unreachable(f"the connection to {server.address} broke")
     except aiohttp.WSServerHandshakeError as error:
         raise _refused(server, job, error.status) from error
@@ -89,6 +92,14 @@ async def state_of(server: Server, job: str) -> State:
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         raise Unreachable(unreachable(server.address, error)) from error
     return State(said["status"], said.get("driver_exit_code"), said.get("error_type") or "", said.get("message") or "")
+
+
+def _keep_alive(connection: aiohttp.ClientWebSocketResponse) -> None:
+    line = connection.get_extra_info("socket")
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in SIGNS_OF_LIFE.items():
+        if hasattr(socket, name):  # not everywhere
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _url(server: Server, job: str) -> str:
