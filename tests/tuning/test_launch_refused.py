@@ -36,7 +36,11 @@ REFUSED = {
     "nothing to resume in a dry run": (quick("--resume", "--dry-run"), "--resume: there is no study at"),
     "a tracking URI of no kind": (quick("--tracking-uri", "mlruns"), "tracking URI 'mlruns'"),
     "a server that is not there": (quick("--tracking-uri", "http://127.0.0.1:9"), "no answer"),
-    "a storage that is a URI": (quick("--storage", "s3://bucket/studies"), "--storage: 's3://bucket/studies' is a URI"),
+    "a storage that is no bucket": (quick("--storage", "gs://lab/studies"), "is neither a folder nor a bucket"),
+    "a storage with a secret": (
+        quick("--storage", "s3://k:s@lab/x"),
+        "a URI with credentials would be written into records",
+    ),
 }
 
 
@@ -52,10 +56,10 @@ def test_a_wrong_request_is_refused_in_its_own_words_and_leaves_nothing(folder, 
 
 
 def test_all_faults_of_a_request_come_at_once(folder, capsys):
-    assert main(quick("--set", "fixed.width=0", "--tracking-uri", "mlruns", "--storage", "s3://bucket")) == 2
+    assert main(quick("--set", "fixed.width=0", "--tracking-uri", "mlruns", "--storage", "gs://bucket")) == 2
     said = capsys.readouterr().err
     assert "3 faults, nothing was started" in said
-    assert all(part in said for part in ("fixed.width", "mlruns", "s3://bucket"))
+    assert all(part in said for part in ("fixed.width", "mlruns", "gs://bucket"))
 
 
 def test_a_storage_that_is_a_file_is_refused(folder, capsys):
