@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pamfn.data.features import Contents, FeatureSet
+from pamfn.data.schema import LONGEST_NAME
 
 SPLITS = ("train", "test")
-LONGEST_NAME = 100
 _ROWS_AT_ONCE = 4096
 
 
@@ -57,9 +57,12 @@ def rows_not_finite(values_SD: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def identity_faults(contents: Contents) -> list[str]:
-    """Returns the ids that more than one video has, one line each."""
+    """Returns the names that break their rule, and the ids that more than one video has, one line each."""
+    kinds = (("video", contents.video_ids), ("action", contents.actions), ("group", contents.groups))
+    named = [(kind, name) for kind, names in kinds for name in dict.fromkeys(names) if name]
+    faults = [f"{kind} {rule}" for kind, name in named if (rule := name_fault(name))]
     twice = repeated(contents.video_ids).items()
-    return [f"video {name!r}: occurs {count} times; ids are unique" for name, count in twice]
+    return faults + [f"video {name!r}: occurs {count} times; ids are unique" for name, count in twice]
 
 
 def content_faults(features: FeatureSet) -> list[str]:

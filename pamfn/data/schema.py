@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 VERSION = 1
+LONGEST_NAME = 100
 METADATA_KEY = b"pamfn"
 COLUMNS = frozenset({"video_id", "action", "split", "group", "scores", "segments", "segment_labels"})
 _MODULE_WORDS = (
@@ -92,6 +93,12 @@ def _faults(schema: Schema) -> list[str]:
     for kind, entries in (("modalities", schema.modalities), ("scores", schema.scores)):
         if not entries:
             faults.append(f"{kind}: there are none; a data set needs at least one")
+    for kind, names in (("score", schema.scores), ("extractor", schema.extractors.values())):
+        faults += [
+            f"{kind} {str(name)[:20]!r}: a name has 1 to {LONGEST_NAME} characters, all of them printable"
+            for name in names
+            if not (isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable())
+        ]
     for name, width in schema.modalities.items():
         faults += modality_faults(name)
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 200
+LONGEST = 80  # characters of a file's name
 
 
 def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
@@ -18,10 +20,11 @@ def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     Args:
         figure: The figure.
         folder: Where; it is made if need be.
-        name: Name of the files; characters that a file system may refuse are replaced.
+        name: Name of the files; characters that a file system may refuse are replaced, and a digest of the name added,
+            so that no two figures fall on one file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = re.sub(r"[^\w.-]+", "_", name)
+    stem = _stem(name)
     paths = []
     for kind in ("png", "svg"):
         content = io.BytesIO()
@@ -32,3 +35,9 @@ def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
         path.write_bytes(content.getvalue())
         paths.append(path)
     return paths
+
+
+def _stem(name: str) -> str:
+    spaced = name.replace(" ", "_")
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", spaced)[:LONGEST]
+    return stem if stem == spaced else f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

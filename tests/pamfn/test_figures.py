@@ -205,11 +205,11 @@ def test_a_network_has_the_steps_that_a_figure_lays_out(segments: int, stages: i
 
 def test_files_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
     for folder in ("one", "two"):
-        paths = write_figure(FIGURES["attention"](), tmp_path / folder, "attention of a/b")
-        assert [path.name for path in paths] == ["attention_of_a_b.png", "attention_of_a_b.svg"]
-    for name in ("attention_of_a_b.png", "attention_of_a_b.svg"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    root = ElementTree.parse(tmp_path / "one" / "attention_of_a_b.svg").getroot()
+        paths = write_figure(FIGURES["attention"](), tmp_path / folder, "attention of Ball_1")
+        assert [path.name for path in paths] == ["attention_of_Ball_1.png", "attention_of_Ball_1.svg"]
+    for path in paths:
+        assert (tmp_path / "one" / path.name).read_bytes() == path.read_bytes()
+    root = ElementTree.parse(tmp_path / "one" / "attention_of_Ball_1.svg").getroot()
     said = {"".join(text.itertext()).strip() for text in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"attention", "time (s)", "RGB", "optical flow", "audio"} <= said  # text stays text
 
@@ -218,3 +218,23 @@ def test_a_figure_does_not_change_the_settings_of_the_process() -> None:
     before = dict(rcParams)
     FIGURES["decisions"]()
     assert dict(rcParams) == before
+
+
+def test_names_of_videos_stay_in_the_folder_and_apart(tmp_path: Path) -> None:
+    names = (
+        "../../x",
+        ".._.._x",
+        "/etc/x",
+        "a/b",
+        "a b",
+        "a\\b",
+        "x" * 99,
+        "x" * 100,
+        "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 100,
+    )
+    written = [
+        path for name in names for path in write_figure(FIGURES["attention"](), tmp_path / "f", f"figure7-{name}")
+    ]
+    assert len(set(written)) == 2 * len(names) == len(list((tmp_path / "f").iterdir()))
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    assert all(path.name.isascii() and len(path.name) < 120 for path in written)
