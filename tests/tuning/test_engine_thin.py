@@ -226,3 +226,27 @@ print([name for name in ("torch", "mlflow", "scipy", "hyperopt", "pamfn.model") 
     paths = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     out = subprocess.run([sys.executable, "-c", script], env=paths, capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_engines_whose_nodes_were_taken_back_use_up_none_of_its_losses():
+    taken = [EngineLost("engine 0 was lost: ActorDiedError", taken_back=True)] * (3 * FAILURES)
+    fleet = Fleet([{0: IDLE}], [*taken, *[EngineLost("lost")] * FAILURES, rung(0, 3)])
+    assert passenger(fleet).advance() == {"rung": 0}
+
+
+def test_a_trial_leaves_an_engine_whose_node_will_be_taken_away_at_the_next_rung():
+    leaving, other = replace(IDLE, leaving=True), replace(IDLE, trials=("0003",))
+    mine = passenger(Fleet([{0: IDLE}, {0: leaving, 1: other}], [rung(0, 3), rung(1, 9)]))
+    mine.advance()
+    mine.advance()
+    assert mine.engine == 1
+
+
+def test_a_trial_stays_where_all_nodes_will_be_taken_away():
+    leaving = replace(IDLE, leaving=True)
+    fleet = Fleet([{0: leaving, 1: leaving}], [rung(0, 3), rung(1, 9)])
+    mine = passenger(fleet)
+    mine.advance()
+    mine.advance()
+    assert mine.engine is not None
+    assert fleet.released == []

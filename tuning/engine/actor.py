@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ray
 
+from tuning.engine.leaving import is_leaving
 from tuning.engine.status import DeviceStatus
 
 if TYPE_CHECKING:
@@ -69,4 +71,6 @@ class Engine:
     @ray.method(concurrency_group="status")  # type: ignore[untyped-decorator]
     def status(self) -> DeviceStatus | None:
         """Returns what the device does; None before there are data."""
-        return self._residence.status() if self._loaded.is_set() else None
+        if not self._loaded.is_set():
+            return None
+        return replace(self._residence.status(), node=self._node, leaving=is_leaving(self._node))

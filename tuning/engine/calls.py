@@ -7,13 +7,23 @@ from typing import Any
 
 import ray
 
+from tuning.engine.leaving import was_taken_back
 from tuning.engine.status import DeviceStatus
 
 SOON = 0.5  # seconds for the other engines to answer after the first
 
 
 class EngineLost(RuntimeError):  # noqa: N818  # reads as what happened
-    """An engine's process or node was lost while it worked for a trial."""
+    """An engine's process or node was lost while it worked for a trial.
+
+    Args:
+        why: What happened.
+        taken_back: Whether the owner of the node has taken it back, as was to be expected.
+    """
+
+    def __init__(self, why: str, *, taken_back: bool = False) -> None:
+        super().__init__(why)
+        self.taken_back = taken_back
 
 
 class Engines:
@@ -24,7 +34,7 @@ class Engines:
     """
 
     def __init__(self, handles: Sequence[Any]) -> None:
-        self._handles = tuple(handles)
+        self._handles, self._nodes = tuple(handles), dict[int, str]()
 
     @property
     def count(self) -> int:
@@ -48,6 +58,7 @@ class Engines:
                 continue
             if status is not None:
                 found[asked[reference]] = status
+                self._nodes[asked[reference]] = status.node
         return found
 
     def advance(
@@ -61,7 +72,8 @@ class Engines:
         try:
             result: Mapping[str, Any] = ray.get(self._handles[engine].advance.remote(trial_id, config, token, told))
         except ray.exceptions.RayError as error:
-            raise EngineLost(f"engine {engine} was lost: {type(error).__name__}") from error
+            back = was_taken_back(self._nodes.get(engine, ""))
+            raise EngineLost(f"engine {engine} was lost: {type(error).__name__}", taken_back=back) from error
         return result
 
     def release(self, engine: int, trial_id: str, token: str | None, seconds: float) -> None:

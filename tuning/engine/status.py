@@ -28,6 +28,8 @@ class DeviceStatus:
         started: When its process started, in seconds since the epoch; another one is another process.
         trials: Ids of the trials that it holds.
         shapes: Of each, the shape of its networks as `shape_of` says it.
+        node: Ray's id of its node.
+        leaving: Whether its node is being taken back by its owner.
     """
 
     rows_busy: int
@@ -44,6 +46,8 @@ class DeviceStatus:
     started: float
     trials: tuple[str, ...] = ()
     shapes: tuple[str, ...] = ()
+    node: str = ""
+    leaving: bool = False
 
 
 def shape_of(config: Mapping[str, Any]) -> str:

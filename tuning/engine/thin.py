@@ -63,7 +63,7 @@ class Passenger:
 
     Where it is, it stays as long as that engine lives and no other has nothing to do; otherwise it goes to the least
     busy one that has room. An engine that is lost costs what the trial has trained since its newest checkpoint, and
-    none of Tune's retries.
+    none of Tune's retries. Where the node of its engine is going to be taken away, it leaves at the next rung.
 
     Args:
         engines: The engines.
@@ -99,7 +99,7 @@ class Passenger:
             try:
                 result = dict(self._engines.advance(self._at, self._trial_id, self._config, self._token, self._told))
             except EngineLost as error:
-                self._lost(str(error))
+                self._lost(str(error), counts=not error.taken_back)
                 continue
             if "let_go" in result:  # by the driver, late, or because the trial has another process by now
                 self._lost(f"engine {self._at} has let the trial go")
@@ -132,12 +132,19 @@ class Passenger:
             return
         found = self._engines.statuses(ANSWER)
         mine = found[self._at].trials if self._at in found else ()
-        if len(mine) > 1 and self._trial_id == max(mine) and any(not status.trials for status in found.values()):
+        if self._at in found and found[self._at].leaving:
+            if not all(status.leaving for status in found.values()):
+                self.let_go()
+        elif (
+            len(mine) > 1
+            and self._trial_id == max(mine)
+            and any(not (status.trials or status.leaving) for status in found.values())
+        ):
             self.let_go()
 
-    def _lost(self, why: str) -> None:
+    def _lost(self, why: str, *, counts: bool = True) -> None:
         self._at = None
-        self._losses += 1
+        self._losses += counts
         if self._losses > FAILURES:
             raise TrialFailed(f"{why}, {self._losses} times without a rung in between")
 
@@ -160,7 +167,7 @@ class Passenger:
         absent = self._trial_id not in status.trials
         alike = self._shape in status.shapes
         trials = len(status.trials) - ALIKE * alike  # the trials of a study have equally many replicas
-        return absent, status.rows_room == 0, trials, status.rows_waiting, -status.rows_room, spread
+        return status.leaving, absent, status.rows_room == 0, trials, status.rows_waiting, -status.rows_room, spread
 
 
 class ThinTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
