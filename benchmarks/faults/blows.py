@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class Blow:
     Args:
         kills: Processes that were killed, nodes cut off, disks filled.
         at: When, in seconds since the epoch.
-        trials: The trials that ran then.
+        trials: The trials that it hit.
     """
 
     kills: int
@@ -40,6 +39,14 @@ def _struck(study: StudyRun, hit: Callable[[], int]) -> Blow:
     return Blow(hit(), at, trials)
 
 
+def _struck_on_worker(lab: Lab, study: StudyRun, hit: Callable[[], int]) -> Blow:
+    """Strikes as soon as a trial runs on the worker, and counts as hit those that do."""
+    node = lab.cluster.node_id(lab.worker)
+    trials = study.wait_for(lambda: study.running_on(node), "a trial runs on the worker")
+    at = now()
+    return Blow(hit(), at, frozenset(trials))
+
+
 def kill_trial(lab: Lab, study: StudyRun) -> Blow:
     """Kills the process of one trial."""
     pids = study.wait_for(lambda: [*cluster.trials(lab.worker), *cluster.trials(lab.head)], "a trial has a process")
@@ -48,13 +55,12 @@ def kill_trial(lab: Lab, study: StudyRun) -> Blow:
 
 def kill_engine(lab: Lab, study: StudyRun) -> Blow:
     """Kills the worker's engine."""
-    pids = study.wait_for(lambda: cluster.engines(lab.worker), "the worker has an engine")
-    return _struck(study, lambda: strike(pids))
+    return _struck_on_worker(lab, study, lambda: strike(cluster.engines(lab.worker)))
 
 
 def kill_raylet(lab: Lab, study: StudyRun) -> Blow:
     """Kills the process by which the worker is a node; after a while, the machine joins again."""
-    blow = _struck(study, lambda: strike(cluster.raylets(lab.worker)))
+    blow = _struck_on_worker(lab, study, lambda: strike(cluster.raylets(lab.worker)))
     time.sleep(AWAY)
     lab.start_worker()
     return blow
@@ -85,7 +91,7 @@ def kill_postgres(lab: Lab, study: StudyRun) -> Blow:
 
 def cut_briefly(lab: Lab, study: StudyRun) -> Blow:
     """Cuts the worker off from the network for half a minute: shorter than Ray takes to give it up."""
-    blow = _struck(study, lambda: lab.cut() or 1)
+    blow = _struck_on_worker(lab, study, lambda: lab.cut() or 1)
     time.sleep(CUT)
     lab.join()
     return blow
@@ -93,26 +99,12 @@ def cut_briefly(lab: Lab, study: StudyRun) -> Blow:
 
 def cut_for_good(lab: Lab, study: StudyRun) -> Blow:
     """Cuts the worker off from the network; it still reaches the storage, and goes on writing."""
-    return _struck(study, lambda: lab.cut() or 1)
-
-
-def fill_disk(lab: Lab, study: StudyRun) -> Blow:
-    """Fills the disk on which the worker has its temporary files."""
-
-    def fill() -> int:
-        with (lab.worker.temporary / "filler").open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(secrets.token_bytes(1 << 20))
-            except OSError:
-                return 1
-
-    return _struck(study, fill)
+    return _struck_on_worker(lab, study, lambda: lab.cut() or 1)
 
 
 def drain(lab: Lab, study: StudyRun) -> Blow:
     """Takes the worker back with notice: Ray is told, and the machine goes when the notice has run out."""
-    blow = _struck(study, lambda: lab.cluster.drain(lab.worker, NOTICE) or 1)
+    blow = _struck_on_worker(lab, study, lambda: lab.cluster.drain(lab.worker, NOTICE) or 1)
     time.sleep(NOTICE)
     lab.worker.kill()
     time.sleep(5.0)

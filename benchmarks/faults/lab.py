@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +35,7 @@ class Lab:
     def __init__(self) -> None:
         self._network = Network()
         self.storage = self._network.folder / "studies"
-        self._calm: dict[str, Curves] = {}
+        self._calm: dict[tuple[str, int], Curves] = {}
         self._count = 0
         self.cluster: RayCluster
         self.head: Machine
@@ -81,12 +80,6 @@ class Lab:
         """Joins the worker to the others again."""
         self._network.join(self.worker)
 
-    def fill(self, megabytes: int) -> None:
-        """Gives the worker a small disk of its own for its temporary files; none of them may be in use."""
-        self.worker.kill()
-        size = f"size={megabytes}m"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.worker.temporary)], check=True)
-
     def study(self, mode: str, label: str, trials: int = 8, **settings: str) -> StudyRun:
         """Returns a study that has not been launched.
 
@@ -102,19 +95,19 @@ class Lab:
         words = ["--address", self.cluster.address, "--tracking-uri", self.mlflow.uri]
         return StudyRun(self.head, f"{label}-{self._count}", words, self.storage, given)
 
-    def calm(self, mode: str) -> Curves:
+    def calm(self, mode: str, trials: int = 8) -> Curves:
         """Returns the scores of the study that nothing happens to.
 
         Raises:
             RuntimeError: If even that one fails.
         """
-        if mode not in self._calm:
-            study = self.study(mode, f"undisturbed-{mode}")
+        if (mode, trials) not in self._calm:
+            study = self.study(mode, f"undisturbed-{mode}", trials)
             study.launch()
             if study.end():
                 raise RuntimeError(f"the undisturbed study failed:\n{study.out}\n{study.err}")
-            self._calm[mode] = curves(study.events())
-        return self._calm[mode]
+            self._calm[mode, trials] = curves(study.events())
+        return self._calm[mode, trials]
 
     def finish(self, study: StudyRun) -> int:
         """Returns a study's last exit status, when it has ended: it is resumed as often as it takes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,7 +28,6 @@ class Scenario:
         title: What happens, for people.
         strike: Has it happen.
         mode: ``engines``, or ``processes`` for a process a trial.
-        prepare: Done before the study starts.
         servers: Whether the fault takes a server away, and not what trains.
         resumed: Whether the study has to be resumed.
     """
@@ -36,7 +35,6 @@ class Scenario:
     title: str
     strike: Strike
     mode: str = "engines"
-    prepare: Callable[[Lab], None] | None = None
     servers: bool = False
     resumed: bool = False
 
@@ -103,12 +101,10 @@ def run(lab: Lab, name: str) -> Row:
     """Has a fault strike a study, and returns what came of it; the laboratory is whole afterwards."""
     scenario = SCENARIOS[name]
     calm = lab.calm(scenario.mode)
-    if scenario.prepare is not None:
-        scenario.prepare(lab)
     study = lab.study(scenario.mode, name)
     try:
         study.launch()
-        study.wait_for(lambda: len(study.running_trials()) >= 2, "two trials run")
+        study.wait_for(study.running_trials, "a trial runs")
         blow = scenario.strike(lab, study)
         seconds = _recovery(study, blow, servers=scenario.servers)
         status = lab.finish(study)

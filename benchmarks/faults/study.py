@@ -129,6 +129,11 @@ class StudyRun:
         """Returns the trials that have reported and have not ended."""
         return {event["trial"] for event in self.reports()} - ended(self.events())
 
+    def running_on(self, node: str) -> set[str]:
+        """Returns the trials that run and reported last from a node of Ray."""
+        last = {event["trial"]: event["result"].get("node") for event in self.reports()}
+        return {trial for trial in self.running_trials() if last[trial] == node}
+
     def report_after(self, moment: float, trials: set[str]) -> float | None:
         """Returns when the last of some trials has reported again after a moment; None while one has not."""
         first: dict[str, float] = {}

@@ -9,7 +9,7 @@ from benchmarks.faults.scenarios import SCENARIOS, run
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1800)]  # minutes of starting Ray
 
 
-@pytest.mark.parametrize("name", ["raylet"])
+@pytest.mark.parametrize("name", ["raylet", "drain", "postgres", "head"])
 def test_a_struck_study_loses_doubles_and_repeats_nothing_and_its_scores_are_those_of_an_undisturbed_one(lab, name):
     row = run(lab, name)
     assert row.sound, f"{row.plain()}\n{row.out}"
