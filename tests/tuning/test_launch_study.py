@@ -91,7 +91,7 @@ def test_runs_are_flat_and_say_which_study_code_and_data_they_belong_to(study, r
         assert run.data.tags["data_digest"] == digest
         assert "mlflow.parentRunId" not in run.data.tags
         assert run.inputs.dataset_inputs[0].dataset.digest == digest[:36]
-        assert sorted(run.data.params)[:3] == ["fusion_nets", "lr", "lr_log10"]
+        assert sorted(run.data.params)[:3] == ["fusion_nets", "lr", "stages"]
         assert "git_commit" in run.data.tags
 
 

@@ -1,24 +1,22 @@
 """Pages of reports before axe-core, a checker of accessibility, in a headless Chromium.
 
-axe-core is found by ``AXE_CORE`` (the path of its ``axe.min.js``), or where ``npm install --no-save axe-core`` in the
-checkout puts it.
+axe-core comes with the package axe-playwright-python, or is the file that ``AXE_CORE`` names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import html
+import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from compared_study import RG, compared
 from large_study import large
-from launching import REPOSITORY
 from test_report_final import PUBLISHED, final
 
 from tuning.report.against import pair
@@ -28,8 +26,6 @@ from tuning.report.page import Told, page
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(os.environ.get("AXE_CORE", REPOSITORY / "node_modules" / "axe-core" / "axe.min.js"))
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 RUN = """
 axe.run(document, {resultTypes: ["violations"]}).then(found => {
   const said = document.createElement("pre");
@@ -43,18 +39,22 @@ axe.run(document, {resultTypes: ["violations"]}).then(found => {
 """
 
 
-def checked(text: str, folder: Path, width: int) -> dict:
+def axe() -> str:
+    """Returns axe-core's script."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    assert package is not None, "axe-playwright-python is not installed; it is one of the extra `dev`"
+    path = os.environ.get("AXE_CORE") or Path(str(package.origin)).with_name("axe.min.js")
+    return Path(path).read_text(encoding="utf-8")
+
+
+def checked(chromium: str, text: str, folder: Path, width: int) -> dict:
     """Returns what axe says of a page in a window of a width."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    if not AXE.is_file():
-        pytest.skip(f"axe-core is not there: no {AXE}; npm install --no-save axe-core, or set AXE_CORE")
-    script = AXE.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    script = axe().replace("</script", "<\\/script")
     path = folder / "page.html"
     path.write_text(text.replace("</body>", f"<script>{script}</script><script>{RUN}</script></body>"))
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--dump-dom"]
     options += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=60000", "--disable-extensions"]
-    command, environment = [CHROMIUM, *options, path.as_uri()], {**os.environ, "HOME": str(folder)}
+    command, environment = [chromium, *options, path.as_uri()], {**os.environ, "HOME": str(folder)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     match = re.search(r'<pre id="axe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert match, f"axe said nothing: {done.stderr[-2000:]}"
@@ -87,12 +87,12 @@ def against() -> str:
 
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("made", [finished, running, tables, against])
-def test_a_page_has_no_fault_that_axe_knows(made, width, tmp_path):
-    found = checked(made(), tmp_path, width)
+def test_a_page_has_no_fault_that_axe_knows(made, width, chromium, tmp_path):
+    found = checked(chromium, made(), tmp_path, width)
     assert found["violations"] == []
     assert found["passes"] > 20
 
 
-def test_the_checker_finds_a_fault_that_is_there(tmp_path):
+def test_the_checker_finds_a_fault_that_is_there(chromium, tmp_path):
     faulty = running().replace('<html lang="en">', "<html>").replace("<caption>", "<caption hidden>")
-    assert "html-has-lang" in {fault for fault, *_ in checked(faulty, tmp_path, 1400)["violations"]}
+    assert "html-has-lang" in {fault for fault, *_ in checked(chromium, faulty, tmp_path, 1400)["violations"]}

@@ -47,8 +47,8 @@ def test_a_trials_run_carries_settings_curve_reason_code_and_data(tmp_path):
     run_trials(tracker, 1)
     (run,) = runs_of(tracker)
     assert run.info.run_name == "K=10 tau=10 lr=5e-4 N=3"
-    assert sorted(run.data.params)[:6] == ["fusion_nets", "lr", "lr_log10", "stages", "tau_init", "tau_init_log10"]
-    assert (run.data.params["lr_log10"], run.data.params["with.width"]) == ("-3.301", "16")
+    assert sorted(run.data.params)[:4] == ["fusion_nets", "lr", "stages", "tau_init"]
+    assert (run.data.params["with.lr_log10"], run.data.params["with.width"]) == ("-3.301", "16")
     assert [step for step, _ in history(tracker, "t0")] == list(range(1, 19))
     assert run.data.metrics["objective"] == history(tracker, "t0")[-1][1]
     tags = run.data.tags
@@ -284,7 +284,7 @@ def test_the_compare_page_preselects_what_it_reads_first(tmp_path):
     tracker = tracked(tmp_path)
     run_trials(tracker, 1)
     (run,) = runs_of(tracker)
-    assert sorted(run.data.params)[:3] == ["fusion_nets", "lr", "lr_log10"]
+    assert sorted(run.data.params)[:3] == ["fusion_nets", "lr", "stages"]
     assert next(iter(run.data.metrics)) == "best_val_spearman"
 
 

@@ -51,7 +51,7 @@ def test_what_was_inactive_reads_back_as_the_default_that_it_trained_with(tracke
 def test_a_log_scale_without_a_number_has_no_logarithm(tracker):
     runs = MlflowClient(tracker.uri).search_runs([tracker.experiment_id], "tags.kind = 'trial'")
     logs = [sorted(name for name in run.data.params if name.endswith("_log10")) for run in runs]
-    assert sorted(logs) == [["clip_norm_log10", "weight_decay_log10"], ["weight_decay_log10"]]
+    assert sorted(logs) == [["with.clip_norm_log10", "with.weight_decay_log10"], ["with.weight_decay_log10"]]
 
 
 def test_the_study_says_when_a_setting_is_searched(tracker):

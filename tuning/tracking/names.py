@@ -70,13 +70,13 @@ def parameters(
 
     Args:
         config: The searched settings and their values.
-        log_scaled: Those of them searched on a log scale; each is also given as ``<name>_log10``, because the compare
-            page draws linear axes only.
+        log_scaled: Those of them searched on a log scale; each is also given as ``with.<name>_log10``, because the
+            compare page draws linear axes only; the prefix keeps it from being preselected in another setting's place.
         shared: Everything else that made the run; entries of a mapping get one parameter each.
     """
     positive = {name: config[name] for name in log_scaled if config.get(name)}  # an inactive one may be 0 or null
-    logs = {f"{name}_log10": round(math.log10(value), 4) for name, value in positive.items()}
-    searched = {key: text(value) for key, value in sorted({**config, **logs}.items())}
+    logs = {f"{SHARED}{name}_log10": round(math.log10(value), 4) for name, value in positive.items()}
+    searched = {key: text(value) for key, value in sorted(config.items())} | {k: text(v) for k, v in logs.items()}
     rest = {name: value for name, value in (shared or {}).items() if name not in config}
     return searched | {legal(SHARED + key): text(value) for key, value in sorted(_flat(rest).items())}
 
