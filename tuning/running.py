@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 
 from tuning.cluster import Room
 from tuning.engine.device import Device, abandon
@@ -35,6 +36,9 @@ SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # see tuning.interruption
     "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # Tune's snapshots are never read
 }
+
+SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"}
+"""What Tune would put into each trial's runtime environment, which Ray writes to its logs; nodes have them already."""
 
 
 @dataclass
@@ -186,6 +190,7 @@ def _run(
     """Runs what is to run on Tune, in a folder of this launch."""
     trials = StudyTrials(search)
     os.environ.update({**SETTINGS, "TUNE_MAX_PENDING_TRIALS_PG": str(search.settings.concurrent)})
+    class_cache.ENV_VARS_TO_PROPAGATE.difference_update(SECRETS)
     # Without `metric`: Tune would raise for a result that lacks it, where the search has a reason for its end.
     tune.run(
         how.trainable,

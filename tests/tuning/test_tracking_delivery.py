@@ -27,6 +27,7 @@ class Carrier:
         self.fault, self.calls, self.done = fault, [], []
         self.free = threading.Event()
         self.free.set()
+        self.well = lambda: True
 
     def carry_out(self, trial_id, letters):
         self.free.wait()
@@ -35,6 +36,9 @@ class Carrier:
             if (error := self.fault(letter)) is not None:
                 raise error
         self.done += [letter["text"] for letter in letters]
+
+    def is_well(self):
+        return self.well()
 
 
 def delivering(folder, carrier):
@@ -124,6 +128,16 @@ def test_what_fails_every_time_holds_up_only_its_own_trial_and_is_put_aside_in_t
     assert carrier.calls[1] == ("t1", ["c"])
     assert len([texts for trial, texts in carrier.calls if trial == "t0"]) > module.TRIES
     assert (sorted(carrier.done), account.due, account.refused) == (["a", "c"], 0, 1)
+
+
+def test_a_server_whose_database_is_away_refuses_nothing_however_long_that_lasts(tmp_path):
+    tries = 3 * module.TRIES
+    carrier = Carrier(lambda _: FailedError("no database") if len(carrier.calls) < tries else None)
+    carrier.well = lambda: len(carrier.calls) >= tries
+    outbox, delivery, _ = delivering(tmp_path, carrier)
+    write(outbox, "a")
+    account = delivery.wait()
+    assert (carrier.done, account.due, account.refused) == (["a"], 0, 0)
 
 
 def test_a_server_that_is_away_is_never_given_up(tmp_path):

@@ -17,7 +17,7 @@ from tuning.tracking.told import AwayError, RefusedError
 ROUND = 1.0  # seconds between two rounds of requests, at least: what comes meanwhile goes together
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before the next try; the last for all that follow
 PATIENCE = 60.0  # seconds that an end waits for a server that is away
-TRIES = 20  # of what a server that is there answers with a failure; it counts as refused then
+TRIES = 20  # of what a server that is well answers with a failure; it counts as refused then
 
 
 class Carrier(Protocol):
@@ -30,6 +30,10 @@ class Carrier(Protocol):
             RefusedError: If one of them is refused.
             AwayError: If they have to be carried out again.
         """
+        ...
+
+    def is_well(self) -> bool:
+        """Tells whether MLflow can say what it has: that it fails with some letters is then due to them."""
         ...
 
 
@@ -160,7 +164,9 @@ class Delivery:
             for letter in letters:
                 self._carry_out_alone(trial_id, letter)
         except AwayError as error:
-            tries = self._tries[trial_id] = self._tries.get(trial_id, 0) + error.answered
+            if not (error.answered and self._carrier.is_well()):  # its database may be away, for however long
+                raise
+            tries = self._tries[trial_id] = self._tries.get(trial_id, 0) + 1
             if tries < TRIES:
                 raise
             for letter in letters:

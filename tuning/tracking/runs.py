@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuning.tracking.experiment import find_runs, take_over_models
+from tuning.tracking.location import TrackingError
 from tuning.tracking.models import log_model
 from tuning.tracking.outbox import Letter
 from tuning.tracking.points import point_metrics
@@ -66,6 +67,14 @@ class StudyRuns:
         finally:
             if written is not None:
                 written.discard()
+
+    def is_well(self) -> bool:
+        """Tells whether MLflow can say what it has, for which it needs its database."""
+        try:
+            self._client.get_run(self._study.run_id)
+        except TrackingError:
+            return False
+        return True
 
     def run_ids(self) -> dict[str, str]:
         """Returns the runs of the trials, by trial."""
