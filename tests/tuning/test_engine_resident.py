@@ -38,10 +38,13 @@ class Scripted:
 
 class Published:
     def __init__(self):
-        self.passed = []
+        self.passed, self.closed = [], 0
 
     def publish(self, trial):
         self.passed.append(trial.passed)
+
+    def close(self):
+        self.closed += 1
 
 
 def resident(**how):
@@ -112,10 +115,10 @@ def test_a_lost_callers_trial_goes_on_where_it_stands_and_the_older_call_is_let_
 
 
 def test_a_trial_that_nobody_advances_gives_its_rows_back_at_once():
-    held, made, _ = resident()
+    held, made, published = resident()
     held.advance("a", 0)
     held.release()
-    assert made[0].closed == 1
+    assert (made[0].closed, published.closed) == (1, 1)
     with pytest.raises(LetGo):
         held.advance("a", 1)
     held.release()
