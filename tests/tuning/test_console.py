@@ -12,7 +12,7 @@ from rich.console import Console as Terminal
 from tracked_study import config, result, run_trials, tracked
 
 from tuning.console import Console, StudyProgress
-from tuning.console.live import LiveView
+from tuning.console.live import LiveView, header
 from tuning.tracking import read_study
 
 SEARCHED = ("fusion_nets", "lr", "stages", "tau_init")
@@ -100,10 +100,10 @@ def test_the_end_of_a_trial_told_twice_is_printed_once():
     assert out.getvalue().count("finished") == 1
 
 
-def drawn(height=40, trials=3):
+def drawn(height=40, trials=3, width=110):
     """The live table as text."""
     progress = StudyProgress("small", SEARCHED, 12, clock=lambda: 0.0)
-    terminal = Terminal(file=io.StringIO(), force_terminal=True, width=110, height=height, color_system=None)
+    terminal = Terminal(file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None)
     view = LiveView(terminal, progress)
     for number in range(trials):
         progress.started(f"t{number}", config(number % 8))
@@ -116,7 +116,7 @@ def drawn(height=40, trials=3):
 
 def test_the_table_shows_running_trials_first_and_the_study_above():
     lines = drawn()
-    assert lines[0].startswith("small   3 of 12 trials begun   2 running, 1 stopped   0:00:00   best 0.055: K=4")
+    assert lines[0].startswith("small   3 of 12 trials begun   2 running, 1 stopped   0:00:00   best 0.055")
     assert lines[1].split() == ["trial", "K", "lr", "N", "tau", "rung", "epoch", "val_spearman", "best", "state"]
     assert [line.split()[0] for line in lines[2:]] == ["t0", "t2", "t1"]
     assert lines[2].split()[-1] == "11%"
@@ -169,3 +169,48 @@ def test_the_end_in_json_is_one_object(tmp_path):
     event = json.loads(text)
     assert (event["event"], event["trials"], event["resume"]) == ("study_ended", 8, None)
     assert event["best"][0]["config"] == config(6)
+
+
+def timed(ended, running, asked=12, before=0):
+    """A study in which a trial takes ten seconds, one after the other, after those that an earlier launch has ended."""
+    now = [0.0]
+    progress = StudyProgress("small", SEARCHED, asked, clock=lambda: now[0])
+    for number in range(before + ended + running):
+        progress.started(f"t{number}", config(number))
+        now[0] += 10.0 * (number >= before)
+        if number < before + ended:
+            progress.ended(f"t{number}", "finished")
+    return progress
+
+
+def test_the_time_left_is_told_at_the_pace_of_the_trials_that_ended():
+    assert timed(0, 2).left is None
+    assert timed(4, 0).left == pytest.approx(80.0)
+    assert timed(12, 0).left == 0
+    assert timed(4, 0, before=4).left == pytest.approx(40.0)  # those of an earlier launch took no time of this one
+    assert timed(3, 2).left == pytest.approx(50 * 8 / 4)
+    assert "0:00:40, about 0:01:20 left" in header(timed(4, 0))
+
+
+def test_the_best_score_is_told_with_the_standard_error_of_its_folds():
+    progress = StudyProgress("small", SEARCHED, 12, clock=lambda: 0.0)
+    progress.started("t0", config(0))
+    scores = {"total/fold0/seed0": 0.5, "total/fold1/seed0": 0.7}
+    last = {"epoch": 2, "scores": scores, "val_spearman": 0.61}
+    progress.reported("t0", result(0, val_spearman=0.61, curve=[last]))
+    error = abs(math.atanh(0.7) - math.atanh(0.5)) / 2 * (1 - 0.61**2)
+    assert f"best 0.610 ± {error:.3f}: K=10" in header(progress)
+    progress.reported("t0", result(1, val_spearman=0.61, curve=[last | {"scores": {"total/fold0/seed0": 0.61}}]))
+    assert "best 0.610: K=10" in header(progress)
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_no_row_of_the_table_takes_two_lines_however_narrow_the_terminal(width):
+    lines = drawn(width=width)
+    rows = [line for line in lines if line.split()[:1] in (["t0"], ["t1"], ["t2"])]
+    assert len(rows) == 3
+    assert max(map(len, lines)) <= width
+    (titles,) = [line.split() for line in lines if line.startswith("trial")]
+    assert ("tau" in titles) == (width > 60)
+    assert "val_spearman" in titles
+    assert all(len(row.split()) >= 6 for row in rows)

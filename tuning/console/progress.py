@@ -10,9 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuning.score_metric import SPEARMAN, ScoreMetric
+from tuning.search.noise import standard_error
 
 STATES = ("running", "waiting", "finished", "stopped", "paused", "failed", "ended")
 """First words of the states of a trial; ``ended`` is one that ran when the study's budget was spent."""
+
+AT_ONCE = 0.5
+"""Seconds within which a trial begins and ends only if an earlier launch has trained it."""
 
 
 @dataclass
@@ -28,7 +32,9 @@ class TrialProgress:
         progress: Share of the full budget trained, 0 to 1.
         score: The score as last reported.
         best: The best one of any epoch.
+        noise: The standard error of the score, from the scatter of its folds; NaN where it is not known.
         number: Its place among those that started, from 0.
+        began: When it was told of, on the study's clock.
     """
 
     trial_id: str
@@ -39,7 +45,9 @@ class TrialProgress:
     progress: float = 0.0
     score: float = math.nan
     best: float = math.nan
+    noise: float = math.nan
     number: int = 0
+    began: float = 0.0
 
     @property
     def live(self) -> bool:
@@ -66,6 +74,7 @@ class StudyProgress:
     clock: Callable[[], float] = time.monotonic
     trials: dict[str, TrialProgress] = field(default_factory=dict)
     began: float = field(init=False)
+    before: int = field(init=False, default=0)
     _counts: Counter[str] = field(default_factory=Counter, repr=False)
     _leader: TrialProgress | None = field(default=None, repr=False)
 
@@ -84,7 +93,7 @@ class StudyProgress:
             return None
         if known is None:
             chosen = {name: config[name] for name in self.searched if name in config}
-            self.trials[trial_id] = TrialProgress(trial_id, chosen, number=len(self.trials))
+            self.trials[trial_id] = TrialProgress(trial_id, chosen, number=len(self.trials), began=self.clock())
             self._counts["running"] += 1
         return self._now(self.trials[trial_id], "running")
 
@@ -96,6 +105,8 @@ class StudyProgress:
         trial.epoch, trial.progress = int(result.get("epoch", 0)), float(result.get("progress", 0.0))
         trial.score = _number(result.get("val_spearman"))
         trial.best = _number(result.get("best_val_spearman"))
+        if curve := result.get("curve"):
+            trial.noise = self._noise(curve[-1].get("scores") or {}, trial.score)
         if trial is self._leader and _standing(trial) < before:
             self._leader = max(self.trials.values(), key=_standing)
         elif self._leader is None or _standing(trial) > _standing(self._leader):
@@ -115,15 +126,34 @@ class StudyProgress:
         trial = self.trials[trial_id]
         if trial.state == reason:
             return None
+        self.before += not reason.startswith("waiting") and self.clock() - trial.began < AT_ONCE
         return self._now(trial, reason)
 
     def counts(self) -> dict[str, int]:
         """Returns how many trials are running, waiting, finished, stopped, paused, failed and ended with the budget."""
         return {word: self._counts[word] for word in STATES}
 
+    @property
+    def left(self) -> float | None:
+        """Seconds until all trials have ended if they go on at this launch's pace; None before one has ended.
+
+        Trials that an earlier launch ended took none of this launch's time, and trials that run count half.
+        """
+        live = self._counts["running"] + self._counts["waiting"]
+        ended = len(self.trials) - live - self.before
+        if ended <= 0:
+            return None
+        due = max(0, self.asked - len(self.trials)) + live / 2
+        return self.elapsed * due / (ended + live / 2)
+
     def leader(self) -> TrialProgress | None:
         """Returns the trial with the best score among those that came furthest; None before the first rung."""
         return self._leader if self._leader is not None and _standing(self._leader)[0] >= 0 else None
+
+    def _noise(self, scores: Mapping[str, float], score: float) -> float:
+        """Returns the standard error of a score on its own scale, where the scatter of its folds tells it."""
+        error = standard_error(scores) if self.metric.fisher and len(scores) > 1 else None
+        return math.nan if error is None else error * (1 - score**2)  # by the slope of tanh
 
     def _now(self, trial: TrialProgress, state: str) -> TrialProgress:
         """Puts a trial into a state, and keeps count: to count anew takes longer the more trials there are."""
