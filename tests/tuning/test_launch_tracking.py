@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tuning import launch
+from tuning.study_file import FILE
 from tuning.tracking import TrackingError
 
 AGAIN = ["python", "-m", "tuning.launch", "--space", "a b.yaml", "--resume"]
@@ -20,7 +21,7 @@ def gone(*_):
 
 def test_a_study_that_has_begun_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(launch, "_run", gone)
-    Path(tmp_path, launch.FILE).write_text("{}")
+    Path(tmp_path, FILE).write_text("{}")
     status = launch._launch(
         SimpleNamespace(storage=str(tmp_path)), None, SimpleNamespace(resume=False), AGAIN, LISTENING
     )
