@@ -24,7 +24,6 @@ from tuning.interruption import Interruption
 from tuning.planted import ensure_planted_at
 from tuning.preflight import Findings, preflight
 from tuning.preview import preview
-from tuning.report import keep_page, write_report
 from tuning.request import parse, requested_study, resume_command
 from tuning.secrets import redacted
 from tuning.study import Study
@@ -119,6 +118,8 @@ def _run(
         if account.due:
             raise TrackingError(account.words())
         console.note(account.words())
+        from tuning.report import keep_page, write_report  # draws with Matplotlib, which writes a cache
+
         results = read_study(study.tracking_uri, study.name)
         files = write_report(results, study.storage)
         console.study_ended(results, files, again if interruption.seen else None)

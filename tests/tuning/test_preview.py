@@ -224,7 +224,7 @@ def test_a_dry_run_starts_no_ray_and_no_mlflow_and_writes_nothing(tmp_path, laun
         "import sys\n"
         "from tuning.launch import main\n"
         "assert main(sys.argv[1:]) == 0\n"
-        "assert not {'ray', 'mlflow', 'hyperopt'} & set(sys.modules)\n"
+        "assert not {'ray', 'mlflow', 'hyperopt', 'matplotlib'} & set(sys.modules)\n"
     )
     before = sorted(launch_home.rglob("*"))  # launches of other tests share it
     ended = Launch(tmp_path, launch_home, *quick("--dry-run", "--address", "127.0.0.1:9"), module="dry").ended()
