@@ -58,7 +58,12 @@ class Option:
             return "" if same else f"is not one of {', '.join(map(str, self.choices))}{hint}"
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else (int, float)):
             return "is not a whole number" if self.kind == "int" else "is not a number"
-        return "" if self.low <= value <= self.high else f"is outside {self.low} to {self.high}"
+        return "" if self.low <= value <= self.high else f"is outside {_plain(self.low)} to {_plain(self.high)}"
+
+
+def _plain(bound: float) -> str:
+    """Returns a bound as people write it: 0 and 0.0 are one to ``typing``, which keeps whichever came first."""
+    return str(int(bound)) if float(bound).is_integer() else str(bound)
 
 
 def options_of(build: Callable[..., Any], shared: Collection[str]) -> dict[str, Option]:

@@ -69,9 +69,10 @@ def requested_study(arguments: argparse.Namespace) -> tuple[Study, Contents]:
     draft = read_space(arguments.space, arguments.set, options_of(arguments))
     faults = [Fault("--tracking-uri", "", UNSET, text) for text in check_tracking(arguments.tracking_uri)]
     faults += _storage_faults(arguments.storage)
-    for place, data in (("--data", arguments.data), ("data.path", draft.space.data.path)):
-        if data is not None and says_who(data):
-            faults.append(Fault(place, "", without_credentials(data), *(place_faults(data) or ())))
+    given = {"--data": arguments.data, "data.path": draft.space.data.path, "warm_start": draft.space.warm_start}
+    for place, where in given.items():
+        if where is not None and says_who(where):
+            faults.append(Fault(place, "", without_credentials(where), *(place_faults(where) or ())))
     if faults:
         raise SpaceError(draft.space.source, [*draft.faults, *faults])
     study, contents = _resolved(draft, arguments)

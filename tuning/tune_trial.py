@@ -49,12 +49,13 @@ class TuneTrial(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         Whether the trial is done is the search's to say, which writes it down before anyone is told. Once it has, the
         trial is never begun again: the weights of one that has had its full budget are on the storage before.
         """
-        if self._trial is None:
-            self._trial = self._continued()
+        begins = self._trial is None
+        self._trial = self._trial or self._continued()
         result = self._trial.advance()
         if self._publisher is not None and not result["status_reason"]:
             self._publisher.publish(self._trial)
-        if result["done"] and not result["curve"]:  # its process was lost between the checkpoint below and the report
+        unheard = result["done"] and not result["curve"]  # its process was lost between the checkpoint and the report
+        if unheard or (begins and self._publisher is not None):  # what is published may have been reported to nobody
             result |= {"curve": self._trial.curve, "curve_start": 0}
         elif self._publisher is None and result["done"] and not result["status_reason"]:
             self.save()

@@ -32,7 +32,7 @@ FAULTS = [
     ("stages", 6, "stages: 6 is outside 2 to 5"),
     ("stages", 3.0, "stages: 3.0 is not a whole number"),
     ("stages", True, "stages: True is not a whole number"),
-    ("lr", float("nan"), "lr: nan is outside 1e-07 to 10.0"),
+    ("lr", float("nan"), "lr: nan is outside 1e-07 to 10"),
     ("lr", "0.1", "lr: '0.1' is not a number"),
     ("optimizer", "adam", "optimizer: 'adam' is not one of adamw, sgd; did you mean 'adamw'?"),
     ("standardise", 1, "standardise: 1 is not true or false"),
@@ -55,7 +55,7 @@ def test_clipping_may_be_off() -> None:
 
 
 def test_all_faults_of_a_recipe_come_at_once() -> None:
-    with pytest.raises(ValueError, match=re.escape("stages: 9 is outside 2 to 5; lr: 0 is outside 1e-07 to 10.0")):
+    with pytest.raises(ValueError, match=re.escape("stages: 9 is outside 2 to 5; lr: 0 is outside 1e-07 to 10")):
         Recipe(stages=9, lr=0)
 
 

@@ -46,7 +46,8 @@ def test_ctrl_c_ends_with_exit_status_130_soon_and_leaves_no_process(story):
 
 def test_a_private_ray_listens_on_the_loopback_interface_alone(story, launch_home):
     *_, addresses, _ = story
-    assert addresses == {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert addresses
+    assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # as IPv4, and as IPv4 within IPv6
     assert (launch_home / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
 
 

@@ -95,7 +95,7 @@ MALFORMED: dict[str, tuple[str, list[str]]] = {
         "  optimizer: {type: choice, values: [adamw, adam]}\n",
         [
             "line 3: search.stages.values[2]: 9 is outside 2 to 5",
-            "line 4: search.head_dropout.high: 1.5 is outside 0.0 to 0.95",
+            "line 4: search.head_dropout.high: 1.5 is outside 0 to 0.95",
             "line 5: search.optimizer.values[1]: 'adam' is not one of adamw, sgd; did you mean `adamw`?",
         ],
     ),

@@ -98,7 +98,7 @@ def test_a_checkpoint_without_its_moments_is_refused(checkpoint):
 def actor(study, trial_id):
     """What Tune starts for a trial."""
     made = TuneTrial.__new__(TuneTrial)
-    made.setup(CONFIG, study)
+    made.setup(CONFIG, study, launch=1)
     made._trial_info = SimpleNamespace(trial_id=trial_id)
     return made
 

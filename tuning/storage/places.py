@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pamfn import credentials
+
 OPTIONS = ("endpoint_override", "scheme", "region")
 
 
@@ -93,12 +95,12 @@ CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, 
 
 def says_who(location: str) -> bool:
     """Tells whether a URI bears a user or a password."""
-    return is_remote(location) and "@" in urlsplit(location).netloc
+    return is_remote(location) and ("@" in urlsplit(location).netloc or bool(credentials.held(location)))
 
 
 def without_credentials(location: str) -> str:
     """Returns a URI as it may be shown."""
     if not says_who(location):
         return location
-    parts = urlsplit(location)
-    return parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}").geturl()
+    scheme, _, rest = location.partition("://")
+    return credentials.redacted(f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else location)
